@@ -1,0 +1,1 @@
+"""Attribution: which regions matter, to reconstruction and to the classifier."""

@@ -1,0 +1,285 @@
+"""Settings of every stage: frozen, keyword-only dataclasses that recipes and options fill.
+
+A field is followed by its meaning and unit; `__post_init__` refuses what cannot work. One
+dataclass a command (`PrepareConfig`, `PretrainConfig`, ...), built from the smaller ones.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fmrifm.errors import ConfigError
+
+Source = Literal["athena", "fmriprep", "table"]
+MaskKind = Literal["random", "tube", "region"]
+Method = Literal["fidelity", "occlusion"]
+
+
+def _check(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value}; expected {expected}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasConfig:
+    """Which regions the voxels belong to."""
+
+    path: str | None = None
+    """AAL3 label image (NIfTI, MNI space). Without it nilearn's download of AAL3 (3v2) is used."""
+    approximation: bool = False
+    """Build an AAL3 approximation from region centroids and volumes instead; for synthetic data and trials only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleaningConfig:
+    """What is removed from the voxel time courses before the z-score (nilearn.signal.clean)."""
+
+    detrend: bool = False
+    """Remove a linear trend per voxel."""
+    high_pass_hz: float | None = None
+    """Lower edge of the pass band in Hz; none leaves slow drifts in."""
+    low_pass_hz: float | None = None
+    """Upper edge of the pass band in Hz; none leaves fast signal in."""
+    confounds: tuple[str, ...] = ()
+    """fMRIPrep confound strategy by nilearn's names, e.g. [motion, wm_csf]; empty regresses nothing out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """Bring scans to one MNI grid and write the store that every later stage reads."""
+
+    source: Source
+    """How the folder is laid out: ADHD-200 `athena`, BIDS derivatives of `fmriprep`, or a `table` with a path column."""
+    root: str
+    """Folder of the data set, or the CSV or TSV file for `table`."""
+    out: str
+    """Store to write, e.g. adhd200.zarr; it must not exist."""
+    spacing_mm: float = 4.0
+    """Voxel size of the grid in mm; 4 mm is the native grid of ADHD-200's Athena pipeline."""
+    atlas: AtlasConfig = field(default_factory=AtlasConfig)
+    cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+    min_coverage: float = 0.3
+    """Share of the brain mask in which a scan must have signal; below it the scan is quarantined as not in MNI space."""
+    min_volumes: int = 20
+    """Shortest scan that is taken, in volumes."""
+    jobs: int = 1
+    """Processes that prepare scans side by side."""
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.spacing_mm <= 12, "spacing_mm", self.spacing_mm, "a voxel size between 1 and 12 mm")
+        _check(0 <= self.min_coverage <= 1, "min_coverage", self.min_coverage, "a share between 0 and 1")
+        _check(self.min_volumes >= 2, "min_volumes", self.min_volumes, "at least 2 volumes")
+        _check(self.jobs >= 1, "jobs", self.jobs, "at least 1 process")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokensConfig:
+    """How a window is cut into tokens."""
+
+    edge_voxels: int = 3
+    """p: a chunk is a compact set of at most p^3 voxels inside one region."""
+    window_volumes: int = 24
+    """Volumes in a window."""
+    patch_volumes: int = 12
+    """pt: volumes in a token; must divide the window."""
+    grow_mm: float = 4.0
+    """Regions grow this far into unlabelled brain, in mm; what is further away is left out and counted."""
+
+    def __post_init__(self) -> None:
+        _check(self.edge_voxels >= 1, "tokens.edge_voxels", self.edge_voxels, "at least 1 voxel")
+        _check(self.grow_mm >= 0, "tokens.grow_mm", self.grow_mm, "0 mm or more")
+        divides = self.patch_volumes >= 1 and self.window_volumes % self.patch_volumes == 0
+        _check(divides, "tokens.patch_volumes", self.patch_volumes, f"a divisor of the window, {self.window_volumes}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskingConfig:
+    """Which tokens the encoder does not see."""
+
+    kind: MaskKind = "region"
+    """`random` tokens in space and time, `tube` (the same chunks at all times), or whole atlas `region`s."""
+    ratio: float = 0.75
+    """Share of the pool's voxels hidden, strictly between 0 and 1 (He et al. 2022: 0.75)."""
+
+    def __post_init__(self) -> None:
+        _check(0 < self.ratio < 1, "masking.ratio", self.ratio, "a share between 0 and 1, e.g. 0.75")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Size of the masked autoencoder."""
+
+    width: int = 192
+    """Channels of a token in the encoder and decoder."""
+    layers: int = 4
+    """Encoder blocks."""
+    heads: int = 6
+    """Attention heads; must divide the width."""
+    decoder_layers: int = 1
+    """Cross-attention blocks of the decoder."""
+    queries: int = 256
+    """Hidden tokens that the decoder predicts in a training step, drawn anew each time."""
+
+    def __post_init__(self) -> None:
+        _check(
+            self.heads >= 1 and self.width % self.heads == 0, "model.heads", self.heads, f"a divisor of {self.width}"
+        )
+        _check(self.layers >= 1 and self.decoder_layers >= 1, "model.layers", self.layers, "at least 1 of each kind")
+        _check(self.queries >= 1, "model.queries", self.queries, "at least 1 token")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW with linear warm-up and cosine decay."""
+
+    lr: float = 1e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay (He et al. 2022: 0.05); biases and norms are exempt."""
+    warmup: float = 0.1
+    """Share of all steps over which the learning rate rises."""
+    batch_size: int = 8
+    """Windows a step on one device."""
+
+    def __post_init__(self) -> None:
+        _check(self.lr > 0, "optim.lr", self.lr, "a positive learning rate")
+        _check(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share of the steps below 1")
+        _check(self.batch_size >= 1, "optim.batch_size", self.batch_size, "at least 1 window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Pretrain the masked autoencoder on every scan of a store."""
+
+    store: str
+    """Store written by `fmrifm prepare`."""
+    out: str
+    """Run folder to write."""
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    windows_per_scan: int = 4
+    """Windows drawn from each scan in an epoch, at random starts."""
+    validation: float = 0.1
+    """Share of subjects held out, whole, to measure reconstruction."""
+    workers: int = 0
+    """Processes that read windows ahead; 0 reads in the training process."""
+    seed: int = 0
+    """Seed of weights, masks, windows and the validation split."""
+    resume: bool = False
+    """Go on from the last checkpoint in the run folder."""
+    trainer: dict[str, Any] = field(default_factory=lambda: {"max_epochs": 20})
+    """Options of lightning.Trainer, each reachable as --trainer.NAME."""
+
+    def __post_init__(self) -> None:
+        _check(self.windows_per_scan >= 1, "windows_per_scan", self.windows_per_scan, "at least 1 window")
+        _check(0 < self.validation < 1, "validation", self.validation, "a share of the subjects between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How subjects are divided for cross-validation."""
+
+    splits: Literal["kfold", "site"] = "kfold"
+    """`kfold` by subject, stratified by site and label, or leave one `site` out."""
+    folds: int = 5
+    """Folds of `kfold`."""
+    seed: int = 0
+    """Seed of the shuffle."""
+
+    def __post_init__(self) -> None:
+        _check(self.folds >= 2, "folds", self.folds, "at least 2 folds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(SplitConfig):
+    """Fit a classifier on a pretrained encoder, one fold at a time, and predict the subjects it never saw."""
+
+    store: str
+    """Store with labelled scans."""
+    checkpoint: str
+    """Run folder of `fmrifm pretrain`, or one of its checkpoints."""
+    out: str
+    """Run folder to write."""
+    target: str = "dx"
+    """Column of the scan table that holds the label, 0 or 1; scans without one are left out and counted."""
+    encoder: Literal["frozen", "full"] = "frozen"
+    """`frozen` fits a logistic regression on the features; `full` also trains the encoder."""
+    pooling: Literal["connectivity", "mean"] = "connectivity"
+    """Scan features: region-by-region correlation of token features, or their mean over tokens and time."""
+    penalty: float = 1.0
+    """Strength of the L2 penalty of the linear classifier, as a multiple of the number of features."""
+    epochs: int = 5
+    """Passes over the training scans when the encoder is trained too."""
+    lr: float = 1e-4
+    """Learning rate when the encoder is trained too."""
+    trainer: dict[str, Any] = field(default_factory=dict)
+    """Options of lightning.Trainer for the full encoder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.penalty > 0, "penalty", self.penalty, "a positive strength")
+        _check(self.epochs >= 1 and self.lr > 0, "epochs and lr", (self.epochs, self.lr), "both positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(FinetuneConfig):
+    """Put the classifier beside majority, phenotype, site and connectome baselines on the same folds.
+
+    With a run folder of `fmrifm finetune` its held-out predictions and folds are used; with one
+    of `fmrifm pretrain` the classifier is fitted here.
+    """
+
+    bootstrap: int = 1000
+    """Resamples of subjects behind each interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeConfig:
+    """Say which regions mattered: to reconstruction (fidelity) and to the classifier (occlusion)."""
+
+    store: str
+    """Store whose scans are explained."""
+    checkpoint: str
+    """Run folder of `fmrifm finetune` (both methods) or of `fmrifm pretrain` (fidelity alone)."""
+    out: str
+    """Run folder to write."""
+    methods: tuple[Method, ...] = ("fidelity", "occlusion")
+    """Methods to run, one block of regions.tsv each."""
+    scans: int | None = None
+    """Most scans to explain, drawn at random; none takes all."""
+    windows_per_scan: int | None = None
+    """Windows a scan, evenly spaced; none takes all that cover it."""
+    bootstrap: int = 1000
+    """Resamples of subjects behind each interval."""
+    seed: int = 0
+    """Seed of the draw and the resamples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Draw one self-contained HTML page over one or more run folders."""
+
+    run: tuple[str, ...]
+    """Run folders; give --run again for each further one."""
+    out: str
+    """Page to write, e.g. report.html."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoConfig:
+    """Say what a scan, store, run folder or checkpoint contains."""
+
+    path: str
+    """File or folder to look at."""
+    atlas: AtlasConfig = field(default_factory=AtlasConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """Make the embedded synthetic cohort and run the whole chain on it, offline."""
+
+    out: str
+    """Folder to write; the report is OUT/report.html."""
+    seed: int = 0
+    """Seed of the cohort and of every stage."""

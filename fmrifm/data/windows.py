@@ -1,0 +1,106 @@
+"""Windows: consecutive volumes of one scan, as tensors.
+
+Axes: t volumes of a window, V brain voxels.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from fmrifm.data.store import Store
+
+
+class Window(NamedTuple):
+    """One window, or a batch of them."""
+
+    signal: Tensor
+    """z-scored BOLD, shape (t, V), float32."""
+    covered: Tensor
+    """True where the scan has signal, shape (V,)."""
+    tr_s: Tensor
+    """Repetition time in seconds."""
+    scan: Tensor
+    """Position of the scan in the list it was drawn from."""
+
+
+Place = tuple[int, int]
+"""Position of a scan in a list of scans, and the window's first volume."""
+
+
+class Windows(Dataset[Window]):
+    """Reads windows of chosen scans from a store.
+
+    Args:
+        store: Where the scans are.
+        scans: Their keys.
+        volumes: Length of a window.
+    """
+
+    def __init__(self, store: Store, scans: Sequence[str], volumes: int) -> None:
+        self.store = store
+        self.scans = list(scans)
+        self.volumes = volumes
+        table = store.scans.set_index("scan").loc[self.scans]
+        self.n_volumes = table["n_volumes"].astype(int).tolist()
+        self.tr_s = table["tr_s"].astype(float).tolist()
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def __getitem__(self, place: Place) -> Window:
+        scan, start = place
+        key = self.scans[scan]
+        return Window(
+            signal=torch.from_numpy(self.store.window(key, start, self.volumes)),
+            covered=torch.from_numpy(self.store.covered(key)),
+            tr_s=torch.tensor(self.tr_s[scan], dtype=torch.float32),
+            scan=torch.tensor(scan),
+        )
+
+    def cover(self, scan: int, most: int | None = None) -> list[Place]:
+        """Windows that cover a whole scan; the last overlaps its neighbour rather than drop the tail.
+
+        Args:
+            scan: Position of the scan.
+            most: At most so many of them, evenly spaced.
+        """
+        last = self.n_volumes[scan] - self.volumes
+        starts = [*range(0, last, self.volumes), last]
+        if most is not None and most < len(starts):
+            starts = [starts[round(i)] for i in np.linspace(0, len(starts) - 1, most)]
+        return [(scan, start) for start in starts]
+
+
+class RandomPlaces(Sampler[Place]):
+    """Draws windows at random starts, equally many from each scan, in random order.
+
+    An epoch's windows depend on the seed and the epoch alone.
+
+    Args:
+        windows: What to draw from.
+        per_scan: Windows of each scan in an epoch.
+        seed: Seed of starts and order.
+    """
+
+    def __init__(self, windows: Windows, per_scan: int, seed: int) -> None:
+        self.windows = windows
+        self.per_scan = per_scan
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.windows) * self.per_scan
+
+    def __iter__(self) -> Iterator[Place]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        scans = rng.permutation(np.repeat(np.arange(len(self.windows)), self.per_scan))
+        for scan in scans.tolist():
+            yield scan, int(rng.integers(self.windows.n_volumes[scan] - self.windows.volumes + 1))

@@ -1,0 +1,25 @@
+"""What a user can fix: each error says where, what was found, what was expected and what to do.
+
+The command line turns these into one sentence and exit code 2; any other exception is
+our bug and keeps its traceback.
+"""
+
+
+class FmrifmError(Exception):
+    """Base of every error that a user can fix."""
+
+
+class ConfigError(FmrifmError):
+    """A setting, recipe or command-line option is wrong."""
+
+
+class DataError(FmrifmError):
+    """A scan, table, folder or store cannot be used as it is."""
+
+
+class AtlasError(FmrifmError):
+    """A label image or region table does not fit."""
+
+
+class CheckpointError(FmrifmError):
+    """A run folder or checkpoint is missing, incomplete or of another format."""

@@ -1,0 +1,86 @@
+"""How well held-out scans are reconstructed, and a picture of it.
+
+Axes: V brain voxels, N tokens, P voxels of a chunk, p volumes of a patch.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import default_collate
+
+from fmrifm.data.grid import Grid
+from fmrifm.data.windows import Window, Windows
+from fmrifm.evaluation.metrics import Score, bootstrap
+from fmrifm.masking import Masker
+from fmrifm.model.explained import squares
+from fmrifm.model.mae import MaskedAutoencoder
+
+_RESAMPLES = 1000
+
+
+@torch.no_grad()
+def reconstruction_scores(
+    model: MaskedAutoencoder, windows: Windows, masker: Masker, subjects: NDArray[np.str_], seed: int
+) -> dict[str, Score]:
+    """R2 of hidden voxels and of region means against the temporal mean, over all windows of all scans.
+
+    Args:
+        model: The model to score.
+        windows: Held-out scans.
+        masker: What is hidden.
+        subjects: Subject of each scan.
+        seed: Seed of masks and resamples.
+
+    Returns:
+        r2_voxel and r2_region, with intervals over subjects.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sums = np.zeros((len(windows), 4))
+    for scan in range(len(windows)):
+        batch = _scan(windows, scan)
+        hidden = masker(len(batch.signal), generator)
+        parts = squares(model(batch.signal, batch.covered, batch.tr_s, hidden, generator), model.tokenizer)
+        sums[scan] = [float(part.double().sum()) for part in parts]
+    people = np.unique(subjects)
+    totals = np.stack([sums[subjects == person].sum(axis=0) for person in people])
+    rng = np.random.default_rng(seed)
+
+    def r2(first: int) -> Score:
+        def statistic(rows: NDArray[np.intp]) -> float:
+            left, total = totals[rows, first : first + 2].sum(axis=0)
+            return float(1 - left / total)
+
+        return bootstrap(statistic, len(people), _RESAMPLES, rng)
+
+    return {"r2_voxel": r2(0), "r2_region": r2(2)}
+
+
+@torch.no_grad()
+def picture(
+    model: MaskedAutoencoder, windows: Windows, masker: Masker, grid: Grid, seed: int
+) -> dict[str, NDArray[Any]]:
+    """One volume of the first scan: original, what was hidden, and the reconstruction (visible voxels as they are).
+
+    Returns:
+        original, reconstructed (X, Y, Z) in z units, hidden (X, Y, Z) bool, affine, volume.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batch = Window(*(part[:1] for part in _scan(windows, 0)))
+    hidden = masker(1, generator)
+    result = model(batch.signal, batch.covered, batch.tr_s, hidden, generator)
+    tokens = model.tokenizer.split(batch.signal)
+    reconstructed, where = tokens.clone(), torch.zeros_like(tokens)
+    reconstructed[0, result.token[0]] = result.prediction[0]
+    where[0, result.token[0]] = 1
+    volume = model.tokenizer.patch // 2
+    boxes = {
+        name: np.asarray(grid.image(model.tokenizer.join(values)[0, volume].numpy()).dataobj)
+        for name, values in (("original", tokens), ("reconstructed", reconstructed), ("hidden", where))
+    }
+    return {**boxes, "hidden": boxes["hidden"] > 0, "affine": grid.affine, "volume": np.array(volume)}
+
+
+def _scan(windows: Windows, scan: int) -> Window:
+    return Window(*default_collate([windows[place] for place in windows.cover(scan)]))

@@ -1,0 +1,1 @@
+"""The masked autoencoder and the scan classifier: plain nn.Modules, no Lightning."""

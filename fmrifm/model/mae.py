@@ -1,0 +1,124 @@
+"""The masked autoencoder: tokenise, hide, encode what is visible, predict what is hidden.
+
+Axes: B windows, t volumes, V brain voxels, N tokens, Q predicted tokens, P voxels of a chunk, p volumes of a patch.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from fmrifm.config import ModelConfig
+from fmrifm.model.decoder import Decoder
+from fmrifm.model.encoder import Encoder
+from fmrifm.model.tokens import Tokenizer
+
+
+class Reconstruction(NamedTuple):
+    """Predicted tokens beside the true ones."""
+
+    prediction: Tensor
+    """Shape (B, Q, P, p), z-scored BOLD."""
+    target: Tensor
+    """Same shape and scale."""
+    weight: Tensor
+    """True where a voxel is in the chunk and covered by the scan, shape (B, Q, P)."""
+    token: Tensor
+    """Which tokens these are, shape (B, Q)."""
+
+
+class MaskedAutoencoder(nn.Module):
+    """Reconstructs hidden tokens of a window from the visible ones.
+
+    Args:
+        tokenizer: Geometry of the tokens.
+        config: Sizes.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: ModelConfig) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        size = {"patch": tokenizer.patch, "width": config.width, "heads": config.heads}
+        self.encoder = Encoder(layers=config.layers, **size)
+        self.decoder = Decoder(layers=config.decoder_layers, **size)
+        self.decoder.mirror(self.encoder.embed)
+
+    def features(self, signal: Tensor, tr_s: Tensor) -> Tensor:
+        """Encode whole windows, nothing hidden: signal (B, t, V) to features (B, N, W)."""
+        return self.encoder(self.coefficients(signal), self.tokenizer.places(tr_s))
+
+    def coefficients(self, signal: Tensor) -> Tensor:
+        """What the encoder sees of windows: signal (B, t, V) to coefficients (B, N, M, p)."""
+        return self.tokenizer.project(self.tokenizer.split(signal))
+
+    def forward(
+        self,
+        signal: Tensor,
+        covered: Tensor,
+        tr_s: Tensor,
+        hidden: Tensor,
+        generator: Generator,
+        queries: int | None = None,
+    ) -> Reconstruction:
+        """Hide tokens and predict them.
+
+        Args:
+            signal: Windows, shape (B, t, V), z-scored BOLD.
+            covered: True where the scan has signal, shape (B, V).
+            tr_s: Repetition times in seconds, shape (B,).
+            hidden: True where a token is hidden, shape (B, N).
+            generator: Draws which surplus visible tokens are left out, so that windows stack, and the queries.
+            queries: Hidden tokens to predict in each window; by default as many as every window has.
+        """
+        tokens = self.tokenizer.split(signal)
+        visible = draw(~hidden, None, generator)
+        query = draw(hidden, queries, generator)
+        return self.reconstruct(tokens, self.tokenizer.project(tokens), covered, tr_s, visible, query)
+
+    def reconstruct(
+        self, tokens: Tensor, coefficients: Tensor, covered: Tensor, tr_s: Tensor, visible: Tensor, query: Tensor
+    ) -> Reconstruction:
+        """Predict chosen tokens from chosen others.
+
+        Args:
+            tokens: All tokens, shape (B, N, P, p).
+            coefficients: Their projections, shape (B, N, M, p).
+            covered: True where the scan has signal, shape (B, V).
+            tr_s: Repetition times in seconds, shape (B,).
+            visible: Tokens that the encoder sees, shape (B, N visible).
+            query: Tokens to predict, shape (B, Q).
+        """
+        places = self.tokenizer.places(tr_s)
+        memory = self.encoder(take(coefficients, visible), take(places, visible))
+        predicted = self.decoder(memory, take(places, visible), take(places, query))
+        chunk = query % len(self.tokenizer.region)
+        in_scan = covered.gather(1, self.tokenizer.voxel[chunk].flatten(1)).view(*query.shape, -1)
+        return Reconstruction(
+            prediction=self.tokenizer.expand(predicted, query),
+            target=take(tokens, query),
+            weight=self.tokenizer.valid[chunk] & in_scan,
+            token=query,
+        )
+
+
+def draw(choice: Tensor, count: int | None, generator: Generator) -> Tensor:
+    """Draw the same number of True entries from every row, without replacement.
+
+    Args:
+        choice: Candidates, shape (B, N), bool.
+        count: How many; fewer are drawn where some row has fewer. None draws as many as every row has.
+        generator: Source of randomness.
+
+    Returns:
+        Indices, shape (B, count).
+    """
+    every_row_has = int(choice.sum(dim=1).min())
+    count = every_row_has if count is None else min(count, every_row_has)
+    noise = torch.rand(choice.shape, generator=generator, device=choice.device)
+    return (noise + ~choice).argsort(dim=1)[:, :count]
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """Pick tokens: values (B, N, ...) at indices (B, Q) to (B, Q, ...)."""
+    rows = torch.arange(len(index), device=index.device)[:, None]
+    return values[rows, index]

@@ -1,0 +1,100 @@
+"""Tokens: a chunk over a time patch, and the maps between a window and its tokens.
+
+Axes: B windows, t volumes, V brain voxels; T time patches, K chunks, N = T * K tokens
+(time-major), P voxels of a chunk (padded), p volumes of a patch, M basis coefficients.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fmrifm.atlas import Atlas, grow_labels
+from fmrifm.config import TokensConfig
+from fmrifm.data.grid import Grid
+from fmrifm.masking import Pool
+from fmrifm.model.chunks import Chunks, cut_chunks
+
+
+class Tokenizer(nn.Module):
+    """Turns windows into tokens and back; holds geometry, nothing that is learnt.
+
+    Args:
+        chunks: How the pool is tiled.
+        window: Volumes in a window.
+        patch: Volumes in a token; divides the window.
+        voxels: V, brain voxels of the grid.
+    """
+
+    voxel: Tensor
+    valid: Tensor
+    basis: Tensor
+    centre_mm: Tensor
+    region: Tensor
+
+    def __init__(self, chunks: Chunks, *, window: int, patch: int, voxels: int) -> None:
+        super().__init__()
+        self.window = window
+        self.patch = patch
+        self.patches = window // patch
+        self.voxels = voxels
+        self.labels, region = chunks.label, torch.from_numpy(chunks.label).unique(return_inverse=True)[1]
+        for name, values in {
+            "voxel": torch.from_numpy(chunks.voxel),
+            "valid": torch.from_numpy(chunks.valid),
+            "basis": torch.from_numpy(chunks.basis),
+            "centre_mm": torch.from_numpy(chunks.centre_mm),
+            "region": region,
+        }.items():
+            self.register_buffer(name, values, persistent=False)
+
+    @property
+    def regions(self) -> int:
+        """R, regions that own a token."""
+        return len(set(self.labels.tolist()))
+
+    @property
+    def region_of_voxel(self) -> Tensor:
+        """Region number of each brain voxel, shape (V,); R where a voxel is not in the pool."""
+        region = torch.full((self.voxels,), self.regions, device=self.region.device)
+        region[self.voxel[self.valid]] = self.region[:, None].expand_as(self.valid)[self.valid]
+        return region
+
+    @property
+    def pool(self) -> Pool:
+        """What a masker may hide."""
+        return Pool(voxels=self.valid.sum(dim=1), region=self.region, patches=self.patches)
+
+    def split(self, signal: Tensor) -> Tensor:
+        """Cut windows into tokens: (B, t, V) to (B, N, P, p), 0 where a chunk is padded."""
+        values = signal[:, :, self.voxel] * self.valid
+        return values.unflatten(1, (self.patches, self.patch)).permute(0, 1, 3, 4, 2).flatten(1, 2)
+
+    def join(self, tokens: Tensor) -> Tensor:
+        """Put tokens back: (B, N, P, p) to (B, t, V), 0 outside the pool. The inverse of `split`."""
+        values = tokens.unflatten(1, (self.patches, -1)).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        signal = values.new_zeros(*values.shape[:2], self.voxels)
+        signal[:, :, self.voxel[self.valid]] = values[..., self.valid]
+        return signal
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Coefficients of each token's best quadratic: (B, N, P, p) to (B, N, M, p)."""
+        values = tokens.unflatten(1, (self.patches, -1))
+        weight = self.basis / self.valid.sum(dim=1)[:, None, None]
+        return torch.einsum("btkpv,kpm->btkmv", values, weight).flatten(1, 2)
+
+    def expand(self, coefficients: Tensor, token: Tensor) -> Tensor:
+        """Voxel values of chosen tokens: coefficients (B, Q, M, p) of tokens (B, Q) to (B, Q, P, p)."""
+        return torch.einsum("bqmv,bqpm->bqpv", coefficients, self.basis[token % len(self.region)])
+
+    def places(self, tr_s: Tensor) -> Tensor:
+        """Centres of all tokens in millimetres and seconds: repetition times (B,) to (B, N, 4)."""
+        middle = (torch.arange(self.patches, device=tr_s.device) + 0.5) * self.patch
+        seconds = (tr_s[:, None] * middle).repeat_interleave(len(self.region), dim=1)
+        mm = self.centre_mm.repeat(self.patches, 1).expand(len(tr_s), -1, -1)
+        return torch.cat([mm, seconds[..., None]], dim=-1)
+
+
+def tokenizer_for(grid: Grid, atlas: Atlas, config: TokensConfig) -> Tokenizer:
+    """Tile a grid's labelled voxels, grown as the settings say, into tokens."""
+    labels = grow_labels(atlas.labels, grid.voxels, grid.spacing_mm, config.grow_mm)
+    chunks = cut_chunks(labels, grid.coordinates_mm, config.edge_voxels**3)
+    return Tokenizer(chunks, window=config.window_volumes, patch=config.patch_volumes, voxels=len(labels))

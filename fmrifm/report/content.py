@@ -1,0 +1,75 @@
+"""What the page is made of: sections of sentences, tables and pictures.
+
+Builders fill these and the template draws them; every string is plain text that the template escapes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+MISSING = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text under a caption; the first cell of a row is its header."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    folded: bool = False
+    """Shown on demand, with sortable columns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An inline SVG with the words for those who cannot see it."""
+
+    svg: Markup
+    caption: str
+    wide: bool = False
+    """Takes a row of its own, with the caption beside it where there is room."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """Preformatted text, such as commands or a recipe."""
+
+    caption: str
+    text: str
+    folded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of the page; empty parts are not drawn."""
+
+    title: str
+    sentences: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = ()
+    codes: Sequence[Code] = ()
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """Write a number with a true minus sign; a dash stands for a missing one."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits."""
+    return f"{value:.{digits}g}".replace("-", "−") if math.isfinite(value) else MISSING
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def counted(count: int, word: str) -> str:
+    """Write a count with its noun: 1 scan, 2 scans."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

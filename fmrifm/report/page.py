@@ -1,0 +1,71 @@
+"""The page: sections in reading order, drawn by one template with everything inside.
+
+Names come from files of strangers, so the template escapes all text, and a content security
+policy lets the browser load nothing and run only the one script that is part of the page.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fmrifm import __version__
+from fmrifm.report.classification import classification_section, same_predictions
+from fmrifm.report.cohort import cohort_sections
+from fmrifm.report.content import Section, listed
+from fmrifm.report.provenance import provenance_section
+from fmrifm.report.regions import regions_section
+from fmrifm.report.runs import Run
+from fmrifm.report.summary import alarms, banners, summary
+from fmrifm.report.training import training_section
+
+_BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
+    "pretrain": ("Pretraining", training_section),
+    "finetune": ("Classification (finetune)", classification_section),
+    "evaluate": ("Classification", classification_section),
+    "attribute": ("Regions and systems", regions_section),
+}
+"""Heading and builder of each stage, in reading order."""
+
+
+def render(runs: Sequence[Run]) -> str:
+    """Write the page over run folders as one HTML document."""
+    shown = _without_repeats(runs)
+    environment = Environment(
+        loader=PackageLoader("fmrifm.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = environment.get_template("sort.js").render()
+    cohorts = dict.fromkeys(str(run.cohort.get("name", "unnamed cohort")) for run in runs)
+    return environment.get_template("report.html.j2").render(
+        title=listed(list(cohorts)),
+        stages=list(dict.fromkeys(run.stage for run in runs)),
+        banners=banners(runs),
+        summary=summary(shown),
+        alarms=alarms(shown),
+        sections=[*cohort_sections(runs), *_stage_sections(shown), provenance_section(runs)],
+        version=__version__,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _stage_sections(runs: Sequence[Run]) -> list[Section]:
+    sections = []
+    for stage, (title, build) in _BUILDERS.items():
+        of_stage = [run for run in runs if run.stage == stage]
+        sections += [build(run, f"{title}: {run.name}" if len(of_stage) > 1 else title) for run in of_stage]
+    return sections
+
+
+def _without_repeats(runs: Sequence[Run]) -> list[Run]:
+    """Leave out a finetune run that an evaluate run beside it repeats with baselines."""
+    evaluations = [run for run in runs if run.stage == "evaluate"]
+    return [
+        run
+        for run in runs
+        if run.stage != "finetune" or not any(same_predictions(run, evaluation) for evaluation in evaluations)
+    ]

@@ -1,0 +1,52 @@
+"""Pretraining's section: training curves, reconstruction scores and one volume to look at."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from fmrifm.report.brain import reconstruction
+from fmrifm.report.content import Picture, Section, Table
+from fmrifm.report.figures import curves
+from fmrifm.report.runs import Run
+from fmrifm.report.scores import label, ordered
+
+TRIVIAL = "trivial (0)"
+
+
+def training_section(run: Run, title: str) -> Section:
+    """Show how one pretraining went."""
+    scores = run.scores
+    rows = [[label(metric), str(scores[metric]), str(scores[metric].n)] for metric in ordered(scores)]
+    caption = (
+        "Reconstruction of held-out subjects with 95 % intervals. The trivial predictor, each voxel's mean, has 0."
+    )
+    picture = run.path / "reconstruction.npz"
+    return Section(
+        title=title,
+        pictures=[*_curves(run), *([reconstruction(picture)] if picture.exists() else [])],
+        tables=[Table(caption=caption, columns=["score", "value", "n"], rows=rows)] if rows else [],
+    )
+
+
+def _curves(run: Run) -> list[Picture]:
+    log = run.table("logs/metrics.csv", ["step"], separator=",")
+    if log is None:
+        return []
+    losses = _series(log, {"train/loss": "training", "val/loss": "validation"})
+    skills = _series(log, {"val/r2_voxel": "voxels", "val/r2_region": "region means"})
+    pictures = []
+    if losses:
+        caption = "Loss over hidden voxels. Predicting 0 everywhere would give about 1."
+        pictures.append(curves(losses, "loss (mean squared error, z²)", caption))
+    if skills:
+        caption = (
+            "Validation R² of what was hidden, on held-out subjects. Dotted: the trivial predictor, each voxel's mean."
+        )
+        pictures.append(curves(skills, "validation R²", caption, zero=TRIVIAL))
+    return pictures
+
+
+def _series(log: pd.DataFrame, names: Mapping[str, str]) -> dict[str, pd.Series]:
+    """Columns of Lightning's sparse log, each over the steps at which it was written."""
+    columns = {shown: log.set_index("step")[column].dropna() for column, shown in names.items() if column in log}
+    return {shown: values for shown, values in columns.items() if len(values)}

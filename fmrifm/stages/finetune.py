@@ -1,0 +1,92 @@
+"""`fmrifm finetune`: a cross-validated classifier on a pretrained encoder.
+
+Leaves checkpoints/pretrained and fold-K (safetensors), predictions.tsv and metrics.json.
+"""
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+
+from fmrifm.config import FinetuneConfig
+from fmrifm.data.store import Store
+from fmrifm.errors import DataError
+from fmrifm.evaluation.crossval import fit_folds, predict
+from fmrifm.evaluation.leakage import leaks
+from fmrifm.evaluation.metrics import by_subject, classification_scores
+from fmrifm.evaluation.splits import Fold, labelled_scans, make_folds
+from fmrifm.stages.folder import RunFolder, run_folder
+from fmrifm.stages.pretrain import long_enough
+from fmrifm.training.checkpoint import Pretrained, load_pretrained, save_pretrained
+from fmrifm.training.classifiers import save_fold
+
+_RESAMPLES = 1000
+
+
+def finetune(config: FinetuneConfig) -> Path:
+    """Fit and predict every fold; return the run folder.
+
+    Raises:
+        DataError: The store lies on another grid than the checkpoint, or its labels do not serve.
+        CheckpointError: No pretrained model there.
+    """
+    store, pretrained = Store(config.store), load_pretrained(config.checkpoint)
+    same_grid(pretrained, store)
+    with run_folder("finetune", config, store) as run:
+        scans = labelled(store, config.target, pretrained)
+        folds = make_folds(scans, config)
+        predictions = fit_and_predict(config, store, pretrained, scans, folds, run)
+        predictions.to_csv(run.path / "predictions.tsv", sep="\t", index=False)
+        rng = np.random.default_rng(config.seed)
+        scores = classification_scores(by_subject(predictions), _RESAMPLES, rng)
+        leakage = leaks(
+            pretraining=pretrained.subjects, folds=folds, scans=scans, auc=scores["auc"], synthetic=store.synthetic
+        )
+        run.write_metrics(scores, folds=folds, leakage=leakage)
+    return run.path
+
+
+def fit_and_predict(
+    config: FinetuneConfig, store: Store, pretrained: Pretrained, scans: pd.DataFrame, folds: list[Fold], run: RunFolder
+) -> pd.DataFrame:
+    """Fit a classifier a fold, save each, and return the held-out predictions, one row a scan."""
+    L.seed_everything(config.seed, verbose=False)
+    save_pretrained(run.checkpoints / "pretrained", pretrained)
+    tables = []
+    fitted = fit_folds(pretrained, store, scans, folds, config, run.path / "logs")
+    for fold in track(fitted, description="Folds", total=len(folds), console=Console(stderr=True)):
+        full = config.encoder == "full"
+        save_fold(run.checkpoints, fold, pooling=config.pooling, full=full)
+        tables.append(predict(fold, store, scans))
+    return pd.concat(tables, ignore_index=True)
+
+
+def labelled(store: Store, target: str, pretrained: Pretrained) -> pd.DataFrame:
+    """Scans with a label and a window's length; the others are counted on the console."""
+    scans = labelled_scans(long_enough(store, pretrained.tokens.window_volumes), target)
+    if missing := len(store.scans) - len(scans):
+        Console(stderr=True).print(f"{missing} of {len(store.scans)} scans have no usable label in {target!r}.")
+    return scans.reset_index(drop=True)
+
+
+def same_grid(pretrained: Pretrained, store: Store) -> None:
+    """Refuse a store whose voxels or regions are not those of the checkpoint.
+
+    Raises:
+        DataError: Grid, brain mask or labels differ.
+    """
+    ours, theirs = pretrained.grid, store.grid
+    same = ours.shape == theirs.shape and np.allclose(ours.affine, theirs.affine)
+    if not (same and np.array_equal(ours.mask, theirs.mask)):
+        raise DataError(
+            f"{store.path}: its grid is {theirs.shape} at {theirs.spacing_mm} mm, the checkpoint's {ours.shape} at "
+            f"{ours.spacing_mm} mm. Prepare the scans with the same spacing_mm."
+        )
+    if not np.array_equal(pretrained.atlas.labels, store.atlas.labels):
+        raise DataError(
+            f"{store.path}: its regions ({store.atlas.origin}) are not those that the checkpoint was pretrained with "
+            f"({pretrained.atlas.origin}). Prepare the scans with the same atlas."
+        )

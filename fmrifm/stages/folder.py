@@ -1,0 +1,170 @@
+"""The run folder: what every stage leaves, so that others can read it and redo it.
+
+config.yaml      the settings, complete: `fmrifm STAGE --config RUN/config.yaml` redoes the run
+scans.tsv        the store's scan table
+metrics.json     scores, baselines, folds, leakage
+provenance.json  versions, command, config hash, store fingerprint, commit, seed, device, wall time; written last
+"""
+
+import hashlib
+import json
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from fmrifm.atlas import Atlas
+from fmrifm.data.store import Store
+from fmrifm.errors import ConfigError
+from fmrifm.evaluation.metrics import Score
+from fmrifm.evaluation.splits import Fold
+
+PACKAGES = ("fmrifm", "torch", "lightning", "monai", "captum", "nilearn", "nibabel", "zarr", "scikit-learn", "numpy")
+
+
+class RunConfig(Protocol):
+    """What the settings of a stage that reads a store have in common."""
+
+    @property
+    def store(self) -> str: ...
+    @property
+    def out(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+
+
+@dataclass
+class RunFolder:
+    """An open run folder."""
+
+    path: Path
+    device: str = "cpu"
+    """Where the network ran; a stage that uses another device says so."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def write_metrics(
+        self,
+        scores: Mapping[str, Score],
+        *,
+        baselines: Mapping[str, Mapping[str, Score]] | None = None,
+        folds: Sequence[Fold] = (),
+        leakage: Sequence[str] = (),
+    ) -> None:
+        """Write metrics.json."""
+        content = {
+            "scores": _to_json(scores),
+            "baselines": {name: _to_json(table) for name, table in (baselines or {}).items()},
+            "folds": [{"fold": number, **asdict(fold)} for number, fold in enumerate(folds)],
+            "leakage": list(leakage),
+        }
+        _write_json(self.path / "metrics.json", content)
+
+
+@contextmanager
+def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = False) -> Iterator[RunFolder]:
+    """Open a run folder, and sign it with provenance.json when the stage has succeeded.
+
+    Args:
+        stage: Name of the stage.
+        config: Its settings, a dataclass.
+        store: The store it reads.
+        resume: Accept a folder in which a run was begun.
+
+    Raises:
+        ConfigError: The folder holds a finished run, or anything at all and `resume` is off.
+    """
+    path = Path(config.out)
+    if path.exists() and any(path.iterdir()) and not resume:
+        raise ConfigError(f"{path}: not empty. Choose another --out, or remove it{_hint(stage)}.")
+    path.mkdir(parents=True, exist_ok=True)
+    settings = yaml.safe_dump(plain(asdict(config)), sort_keys=False)  # type: ignore[call-overload]
+    (path / "config.yaml").write_text(settings)
+    store.scans.to_csv(path / "scans.tsv", sep="\t", index=False)
+    started, clock = datetime.now(UTC), time.monotonic()
+    run = RunFolder(path)
+    yield run
+    _write_json(
+        path / "provenance.json",
+        {
+            "stage": stage,
+            "command": _command(stage, path),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            "config_hash": hashlib.sha256(settings.encode()).hexdigest()[:16],
+            "store": config.store,
+            "store_fingerprint": store.fingerprint,
+            "git_commit": _git_commit(),
+            "seed": config.seed,
+            "device": run.device,
+            "started": started.isoformat(timespec="seconds"),
+            "wall_time_s": round(time.monotonic() - clock, 1),
+            "cohort": _cohort(store),
+        },
+    )
+
+
+def plain(value: Any) -> Any:
+    """Turn settings into what YAML holds; an object given from Python is kept by its name."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def names(atlas: Atlas, values: Sequence[int]) -> list[str]:
+    """Names of regions by their atlas values."""
+    return [str(name) for name in atlas.regions.set_index("index").loc[list(values), "name"]]
+
+
+def _cohort(store: Store) -> dict[str, Any]:
+    atlas = store.atlas
+    return {
+        "name": store.name,
+        "synthetic": store.synthetic,
+        "atlas": atlas.name,
+        "regions": len(atlas.regions) - len(atlas.lost),
+        "rescued": names(atlas, atlas.rescued),
+        "lost": names(atlas, atlas.lost),
+        "planted": store.planted,
+    }
+
+
+def _command(stage: str, path: Path) -> str:
+    if len(sys.argv) > 1 and sys.argv[1] == stage:
+        return shlex.join(["fmrifm", *sys.argv[1:]])
+    return shlex.join(["fmrifm", stage, "--config", str(path / "config.yaml")])
+
+
+def _git_commit() -> str | None:
+    if (git := shutil.which("git")) is None:
+        return None
+    here = Path(__file__).parent
+    asked = subprocess.run([git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)  # noqa: S603
+    return asked.stdout.strip() or None
+
+
+def _hint(stage: str) -> str:
+    return "; --resume goes on with a run that was interrupted" if stage == "pretrain" else ""
+
+
+def _to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
+    return {name: score.to_json() for name, score in scores.items()}
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, default=str))

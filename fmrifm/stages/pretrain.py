@@ -1,0 +1,141 @@
+"""`fmrifm pretrain`: masked reconstruction on every scan of a store.
+
+Leaves in the run folder, besides what every run holds: checkpoints/best and last (safetensors),
+checkpoints/resume.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one held-out volume).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+
+from fmrifm.config import PretrainConfig
+from fmrifm.data.store import Store
+from fmrifm.data.windows import Windows
+from fmrifm.errors import CheckpointError, DataError
+from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
+from fmrifm.masking import MASKERS
+from fmrifm.stages.folder import RunFolder, run_folder
+from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
+from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
+from fmrifm.training.datamodule import PretrainData, split_subjects
+from fmrifm.training.modules import PretrainModule
+
+
+def pretrain(config: PretrainConfig) -> Path:
+    """Pretrain and return the run folder.
+
+    Raises:
+        DataError: The store is none, or has too few scans that are long enough.
+        CheckpointError: `resume` without a run to go on with.
+    """
+    store = Store(config.store)
+    with run_folder("pretrain", config, store, resume=config.resume) as run:
+        L.seed_everything(config.seed, verbose=False)
+        scans = long_enough(store, config.tokens.window_volumes)
+        train, held = split_subjects(scans, config.validation, config.seed)
+        if not train:
+            raise DataError(f"{config.store}: one subject only. Pretraining needs two, one of them to measure on.")
+        keys = {name: scans.loc[scans["subject"].isin(part), "scan"].tolist() for name, part in
+                (("train", train), ("held", held))}  # fmt: skip
+        model = build_model(store.grid, store.atlas, config.tokens, config.model)
+        masker = partial(MASKERS[config.masking.kind], ratio=config.masking.ratio)
+        module = PretrainModule(model, masker, config.optim, queries=config.model.queries, seed=config.seed)
+        data = PretrainData(
+            store,
+            keys["train"],
+            keys["held"],
+            volumes=config.tokens.window_volumes,
+            batch_size=config.optim.batch_size,
+            per_scan=config.windows_per_scan,
+            workers=config.workers,
+            seed=config.seed,
+        )
+        describe = _describer(config, store, model, keys["train"], subjects=(*train, *held))
+        trainer = _trainer(config, run, describe)
+        trainer.fit(module, datamodule=data, ckpt_path=_resume_path(config, run))
+        run.device = str(module.device)
+        if trainer.is_global_zero:
+            _score(config, store, run, keys["held"])
+    return run.path
+
+
+def long_enough(store: Store, volumes: int) -> pd.DataFrame:
+    """Scans that hold a window; shorter ones are named on the console.
+
+    Raises:
+        DataError: None does.
+    """
+    scans = store.scans
+    short = scans["n_volumes"] < volumes
+    if short.all():
+        raise DataError(f"{store.path}: no scan has the {volumes} volumes of a window. Lower tokens.window_volumes.")
+    if short.any():
+        left_out = ", ".join(scans.loc[short, "scan"])
+        Console(stderr=True).print(f"{short.sum()} scans are shorter than a window of {volumes} volumes: {left_out}")
+    return scans[~short]
+
+
+def _trainer(config: PretrainConfig, run: RunFolder, describe: Callable[[Mapping[str, Any]], Pretrained]) -> L.Trainer:
+    logs = {"save_dir": run.path, "name": "logs", "version": ""}
+    options = {
+        "gradient_clip_val": 1.0,
+        "log_every_n_steps": 10,
+        "logger": [CSVLogger(**logs), TensorBoardLogger(**logs)],
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        **{name: value for name, value in config.trainer.items() if value is not None},
+    }
+    callbacks = [SaveWeights(run.checkpoints, describe), resume_file(run.checkpoints), LearningRateMonitor("step")]
+    given = options.pop("callbacks", None) or []
+    return L.Trainer(callbacks=[*callbacks, *(given if isinstance(given, list) else [given])], **options)
+
+
+def _describer(
+    config: PretrainConfig, store: Store, model: Any, train: list[str], subjects: tuple[str, ...]
+) -> Callable[[Mapping[str, Any]], Pretrained]:
+    """Everything that a checkpoint says about itself, but for the moment it is written."""
+    mean = np.mean([store.mean(key) for key in train], axis=0)
+    deviation = np.mean([store.deviation(key) for key in train], axis=0)
+    masking = {"kind": config.masking.kind, "ratio": config.masking.ratio}
+
+    def describe(moment: Mapping[str, Any]) -> Pretrained:
+        return Pretrained(
+            model=model,
+            grid=store.grid,
+            atlas=store.atlas,
+            tokens=config.tokens,
+            sizes=config.model,
+            subjects=subjects,
+            mean=mean,
+            deviation=deviation,
+            about={"masking": masking, "store_fingerprint": store.fingerprint, **moment},
+        )
+
+    return describe
+
+
+def _resume_path(config: PretrainConfig, run: RunFolder) -> Path | None:
+    if not config.resume:
+        return None
+    if not (path := run.checkpoints / f"{RESUME}.ckpt").is_file():
+        raise CheckpointError(f"{path}: missing, so there is nothing to resume. Start without --resume.")
+    return path
+
+
+def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]) -> None:
+    """Score the best weights on the held-out subjects, and keep a picture of one volume."""
+    best = load_pretrained(run.checkpoints / "best.safetensors")
+    windows = Windows(store, held, config.tokens.window_volumes)
+    masker = MASKERS[config.masking.kind](best.model.tokenizer.pool, config.masking.ratio)
+    subjects = store.scans.set_index("scan").loc[held, "subject"].to_numpy()
+    run.write_metrics(reconstruction_scores(best.model, windows, masker, subjects, config.seed))
+    drawn = picture(best.model, windows, masker, store.grid, config.seed)
+    np.savez_compressed(run.path / "reconstruction.npz", allow_pickle=False, **drawn)

@@ -1,0 +1,1 @@
+"""Thin Lightning parts around plain models: modules, data, optimiser, checkpoints."""

@@ -1,0 +1,50 @@
+"""Callbacks: write shareable weights while training runs."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from fmrifm.training.checkpoint import Pretrained, save_pretrained
+
+RESUME = "resume"
+
+
+class SaveWeights(Callback):
+    """Save `last` after every validation and `best` when voxel R2 rises.
+
+    Args:
+        folder: Where to write.
+        describe: Turns what is known of the moment (epoch, scores) into the checkpoint to write.
+    """
+
+    def __init__(self, folder: Path, describe: Callable[[Mapping[str, Any]], Pretrained]) -> None:
+        self.folder = folder
+        self.describe = describe
+        self.best = float("-inf")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write on the first process, once training has begun."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        pretrained = self.describe({"epoch": trainer.current_epoch, "step": trainer.global_step, "scores": scores})
+        save_pretrained(self.folder / "last", pretrained)
+        if scores["val/r2_voxel"] > self.best:
+            self.best = scores["val/r2_voxel"]
+            save_pretrained(self.folder / "best", pretrained)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Remember the best score across a resume."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.best = state_dict["best"]
+
+
+def resume_file(folder: Path) -> ModelCheckpoint:
+    """Lightning's own file for `--resume`: optimiser, schedule, loops and generators; rewritten every epoch."""
+    return ModelCheckpoint(dirpath=folder, filename=RESUME, enable_version_counter=False, save_on_train_epoch_end=False)

@@ -1,0 +1,148 @@
+"""Checkpoints: weights as safetensors beside a JSON file that says what they are.
+
+    NAME.safetensors    model.*, grid.mask, atlas.labels, normalisation.mean, normalisation.deviation
+    NAME.json           format, settings, grid, atlas, normalisation, subjects seen, scores
+
+Nothing in them is unpickled, and together they are enough to embed a scan without the store.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fmrifm.atlas import Atlas
+from fmrifm.config import ModelConfig, TokensConfig
+from fmrifm.data.grid import Grid
+from fmrifm.errors import CheckpointError
+from fmrifm.model.mae import MaskedAutoencoder
+from fmrifm.model.tokens import tokenizer_for
+
+FORMAT = 1
+NORMALISATION = "per-voxel z-score over time, within the scan"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pretrained:
+    """A pretrained model with everything that its use depends on."""
+
+    model: MaskedAutoencoder
+    grid: Grid
+    atlas: Atlas
+    tokens: TokensConfig
+    sizes: ModelConfig
+    subjects: tuple[str, ...]
+    """Subjects whose scans the weights have seen, validation subjects included."""
+    mean: NDArray[np.float32]
+    """Mean BOLD of each brain voxel over the training scans, shape (V,): turns a reconstruction into BOLD."""
+    deviation: NDArray[np.float32]
+    """Mean temporal deviation of each brain voxel over the training scans, shape (V,)."""
+    about: Mapping[str, Any]
+    """Whatever else is worth keeping: masking, store fingerprint, epoch, scores."""
+
+
+def build_model(grid: Grid, atlas: Atlas, tokens: TokensConfig, sizes: ModelConfig) -> MaskedAutoencoder:
+    """Build an untrained model over a grid and atlas."""
+    return MaskedAutoencoder(tokenizer_for(grid, atlas, tokens), sizes)
+
+
+def save_pretrained(path: Path, pretrained: Pretrained) -> Path:
+    """Write `path`.safetensors and `path`.json, each put in place when complete."""
+    tensors = {f"model.{name}": tensor for name, tensor in pretrained.model.state_dict().items()}
+    tensors |= {
+        "grid.mask": torch.from_numpy(pretrained.grid.mask),
+        "atlas.labels": torch.from_numpy(pretrained.atlas.labels),
+        "normalisation.mean": torch.from_numpy(pretrained.mean),
+        "normalisation.deviation": torch.from_numpy(pretrained.deviation),
+    }
+    content = {
+        "fmrifm_checkpoint": FORMAT,
+        "kind": "pretrained",
+        "tokens": asdict(pretrained.tokens),
+        "model": asdict(pretrained.sizes),
+        "affine": pretrained.grid.affine.tolist(),
+        "atlas": pretrained.atlas.to_json(),
+        "normalisation": NORMALISATION,
+        "subjects": list(pretrained.subjects),
+        "about": dict(pretrained.about),
+    }
+    return save_tensors(path, tensors, content)
+
+
+def load_pretrained(path: str | Path) -> Pretrained:
+    """Read a pretrained model from a run folder, its `checkpoints` folder, or one .safetensors file.
+
+    Raises:
+        CheckpointError: Nothing there, incomplete, or of another format.
+    """
+    tensors, content = load_tensors(_find(Path(path)), kind="pretrained")
+    grid = Grid(affine=np.array(content["affine"]), mask=tensors["grid.mask"].numpy())
+    atlas = Atlas.from_json(tensors["atlas.labels"].numpy(), content["atlas"])
+    tokens, sizes = TokensConfig(**content["tokens"]), ModelConfig(**content["model"])
+    model = build_model(grid, atlas, tokens, sizes)
+    model.load_state_dict(select(tensors, "model."))
+    return Pretrained(
+        model=model.eval(),
+        grid=grid,
+        atlas=atlas,
+        tokens=tokens,
+        sizes=sizes,
+        subjects=tuple(content["subjects"]),
+        mean=tensors["normalisation.mean"].numpy(),
+        deviation=tensors["normalisation.deviation"].numpy(),
+        about=content["about"],
+    )
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> Path:
+    """Write `path`.safetensors and `path`.json; a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights, sidecar = path.with_name(f"{path.name}.safetensors"), path.with_name(f"{path.name}.json")
+    partial = weights.with_suffix(".partial")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    partial.replace(weights)
+    partial.write_text(json.dumps(content, indent=1))
+    partial.replace(sidecar)
+    return weights
+
+
+def load_tensors(weights: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read one checkpoint file and its JSON.
+
+    Raises:
+        CheckpointError: A file is missing, or it holds another kind or format.
+    """
+    sidecar = weights.with_suffix(".json")
+    for file in (weights, sidecar):
+        if not file.is_file():
+            raise CheckpointError(f"{file}: missing. A checkpoint is a .safetensors file with a .json file beside it.")
+    content = json.loads(sidecar.read_text())
+    found = content.get("fmrifm_checkpoint"), content.get("kind")
+    if found != (FORMAT, kind):
+        raise CheckpointError(f"{sidecar}: format and kind {found}, expected {(FORMAT, kind)}.")
+    return load_file(weights), content
+
+
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Tensors whose name starts with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _find(path: Path) -> Path:
+    if path.suffix == ".safetensors":
+        return path
+    for folder in (path / "checkpoints", path):
+        for name in ("best", "last", "pretrained"):
+            if (found := folder / f"{name}.safetensors").is_file():
+                return found
+    raise CheckpointError(
+        f"{path}: no checkpoint here. Expected the run folder of `fmrifm pretrain` or `fmrifm finetune`, "
+        "or a .safetensors file."
+    )

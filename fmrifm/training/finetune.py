@@ -1,0 +1,70 @@
+"""Fine-tuning the whole network on labelled scans, from a head that was fitted first.
+
+Fitting the head before the encoder moves keeps the features from being distorted (Kumar et al.
+2022, arXiv:2202.10054).
+
+Axes: S scans of a batch, n windows of a scan, t volumes, V brain voxels.
+"""
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.data import Dataset, default_collate
+
+from fmrifm.config import OptimConfig
+from fmrifm.data.windows import Windows
+from fmrifm.model.heads import ScanClassifier
+from fmrifm.training.optim import adamw
+
+WINDOWS = 4
+"""Windows drawn from a scan in a training step."""
+
+
+class LabelledScans(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Random windows of labelled scans: signal (n, t, V), repetition time, label."""
+
+    def __init__(self, windows: Windows, label: np.ndarray, seed: int) -> None:
+        self.windows = windows
+        self.label = label
+        self.rng = np.random.default_rng(seed)
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def __getitem__(self, scan: int) -> tuple[Tensor, Tensor, Tensor]:
+        last = self.windows.n_volumes[scan] - self.windows.volumes
+        starts = self.rng.integers(last + 1, size=WINDOWS).tolist()
+        batch = default_collate([self.windows[scan, start] for start in starts])
+        return batch.signal, batch.tr_s[0], torch.tensor(float(self.label[scan]))
+
+
+class FinetuneModule(L.LightningModule):
+    """Cross-entropy of a scan classifier, classes balanced.
+
+    Args:
+        classifier: Head and encoder to train.
+        optim: Optimiser settings.
+        prevalence: Share of label 1 in the training scans.
+    """
+
+    def __init__(self, classifier: ScanClassifier, optim: OptimConfig, prevalence: float) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.optim = optim
+        self.class_weight = torch.tensor([0.5 / (1 - prevalence), 0.5 / prevalence])
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Loss of one batch of scans."""
+        signal, tr_s, label = batch
+        weight = self.class_weight.to(label.device)[label.long()]
+        loss = binary_cross_entropy_with_logits(self.classifier(signal, tr_s), label, weight=weight)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay over the fold's steps."""
+        return adamw(self.classifier, self.optim, int(self.trainer.estimated_stepping_batches))

@@ -1,0 +1,99 @@
+"""Lightning modules: they join parts that work, and are tested, without Lightning."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Generator, Tensor
+
+from fmrifm.config import OptimConfig
+from fmrifm.data.windows import Window
+from fmrifm.masking import Masker, Pool, hidden_share
+from fmrifm.model.explained import squares
+from fmrifm.model.losses import masked_mse
+from fmrifm.model.mae import MaskedAutoencoder
+from fmrifm.training.optim import adamw
+
+_VALIDATION_SEED = 20_251_100
+"""Validation masks are the same in every epoch and run, so that their scores can be compared."""
+
+
+class PretrainModule(L.LightningModule):
+    """Masked reconstruction of windows.
+
+    Args:
+        model: What is trained.
+        masker: Builds the masking strategy over the model's pool.
+        optim: Optimiser settings.
+        queries: Hidden tokens predicted in a training step.
+        seed: Seed of masks and draws; each process adds its rank.
+    """
+
+    masker: Masker
+    generator: Generator
+
+    def __init__(
+        self,
+        model: MaskedAutoencoder,
+        masker: Callable[[Pool], Masker],
+        optim: OptimConfig,
+        *,
+        queries: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.build_masker = masker
+        self.optim = optim
+        self.queries = queries
+        self.seed = seed
+        self._restored: Tensor | None = None
+
+    def on_fit_start(self) -> None:
+        """Draw masks on the device, from one generator per process."""
+        self.masker = self.build_masker(self.model.tokenizer.pool)
+        self.generator = torch.Generator(self.device).manual_seed(self.seed + 1000 * self.global_rank)
+        if self._restored is not None:
+            self.generator.set_state(self._restored)
+
+    def training_step(self, batch: Window) -> Tensor:
+        """Mean squared error of the drawn hidden tokens."""
+        hidden = self.masker(len(batch.signal), self.generator)
+        reconstruction = self.model(
+            batch.signal, batch.covered, batch.tr_s, hidden, self.generator, queries=self.queries
+        )
+        loss = masked_mse(reconstruction.prediction.float(), reconstruction.target, reconstruction.weight)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/hidden_share", hidden_share(hidden, self.model.tokenizer.pool))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the same masks and empty sums."""
+        self._validation = torch.Generator(self.device).manual_seed(_VALIDATION_SEED)
+        self._sums = torch.zeros(4, device=self.device)
+
+    def validation_step(self, batch: Window) -> None:
+        """Predict every hidden token of a window and add up what is left unexplained."""
+        hidden = self.build_masker(self.model.tokenizer.pool)(len(batch.signal), self._validation)
+        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, hidden, self._validation)
+        parts = squares(reconstruction._replace(prediction=reconstruction.prediction.float()), self.model.tokenizer)
+        self._sums += torch.stack([part.sum() for part in parts])
+
+    def on_validation_epoch_end(self) -> None:
+        """R2 against the trivial predictor, over all held-out windows of all processes."""
+        left, total, region_left, region_total = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
+        self.log("val/r2_voxel", 1 - left / total, prog_bar=True, rank_zero_only=True)
+        self.log("val/r2_region", 1 - region_left / region_total, prog_bar=True, rank_zero_only=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay over all steps of the run."""
+        return adamw(self.model, self.optim, int(self.trainer.estimated_stepping_batches))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the masks, so that a resumed run draws what an undisturbed one would."""
+        checkpoint["mask_generator"] = self.generator.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The inverse of `on_save_checkpoint`."""
+        self._restored = checkpoint["mask_generator"].cpu()

@@ -1,0 +1,192 @@
+"""A whole chain of run folders in the formats that the stages leave, with known numbers."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fmrifm.data.grid import mni_grid
+from fmrifm.report.page import render
+from fmrifm.report.runs import Run, read_runs
+
+SITES = {"Delta": 18, "Theta": 12}
+SYSTEMS = {"Limbic": range(1, 7), "Cerebellum": range(7, 13), "Frontal": range(13, 25)}
+PLANTED = [1, 2, 7]
+
+
+def provenance(stage: str, **changes: Any) -> dict[str, Any]:
+    cohort = {"name": "Planted trial", "synthetic": True, "atlas": "AAL3 approximation", "regions": 24}
+    return {
+        "stage": stage,
+        "command": f"fmrifm {stage} --store planted.zarr --out runs/{stage}",
+        "versions": {"fmrifm": "0.1.0", "python": "3.11.2", "torch": "2.9.0"},
+        "config_hash": "0f3a",
+        "store": "planted.zarr",
+        "store_fingerprint": "c0ffee12",
+        "git_commit": None,
+        "seed": 0,
+        "device": "cpu",
+        "started": "2026-01-02T03:04:05",
+        "wall_time_s": 83.2,
+        "cohort": {**cohort, "rescued": ["LC_L"], "lost": ["Thal_Re_R"], "planted": PLANTED, **changes},
+    }
+
+
+def scan_table() -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    rows = []
+    for site, count in SITES.items():
+        for position in range(count):
+            subject = f"{site[0]}{position:03d}"
+            rows.append(
+                {
+                    "scan": f"{subject}_ses-1_run-1",
+                    "subject": subject,
+                    "site": site,
+                    "tr_s": 2.0 if site == "Delta" else 2.5,
+                    "n_volumes": 120,
+                    "coverage": 0.9,
+                    "dx": int(position % 3 == 0),
+                    "age": round(float(generator.uniform(8, 17)), 1),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def score(value: float, half: float = 0.05, n: int = 30) -> dict[str, float]:
+    return {"value": value, "ci_low": value - half, "ci_high": value + half, "n": n}
+
+
+def start_run(folder: Path, stage: str, metrics: Mapping[str, Any], **changes: Any) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "provenance.json").write_text(json.dumps(provenance(stage, **changes)))
+    (folder / "metrics.json").write_text(json.dumps({"baselines": {}, "folds": [], "leakage": [], **metrics}))
+    (folder / "config.yaml").write_text("store: planted.zarr\ntarget: dx\n")
+    scan_table().to_csv(folder / "scans.tsv", sep="\t", index=False)
+    return folder
+
+
+def write_pretrain(folder: Path, **changes: Any) -> Path:
+    start_run(folder, "pretrain", {"scores": {"r2_voxel": score(0.31, 0.02), "r2_region": score(0.52)}}, **changes)
+    (folder / "logs").mkdir()
+    steps = np.arange(10, 401, 10)
+    train = pd.DataFrame({"step": steps, "epoch": steps // 40, "train/loss": 0.65 + 0.4 * np.exp(-steps / 90)})
+    ends = steps[3::4]
+    skill = 0.31 * (1 - np.exp(-ends / 120))
+    held_out = pd.DataFrame(
+        {"step": ends, "val/loss": 1.02 - skill, "val/r2_voxel": skill - 0.01, "val/r2_region": 1.6 * skill}
+    )
+    pd.concat([train, held_out]).to_csv(folder / "logs" / "metrics.csv", index=False)
+    np.savez(folder / "reconstruction.npz", **reconstruction_arrays())
+    return folder
+
+
+def reconstruction_arrays() -> dict[str, Any]:
+    """Smooth waves in the brain; the hidden left half comes back at half its size."""
+    grid = mni_grid(8.0)
+    x, y, z = grid.coordinates_mm.T
+    waves = (1.5 * np.sin(x / 17) * np.cos(y / 23 + 0.5) + np.sin(z / 13) + 0.01).astype(np.float32)
+    hidden = np.sin(x / 9) + np.cos(y / 14) > -0.4
+    original = np.asarray(grid.image(waves).dataobj)
+    reconstructed = np.asarray(grid.image(np.where(hidden, 0.5 * waves, waves).astype(np.float32)).dataobj)
+    box = np.asarray(grid.image(hidden.astype(np.uint8)).dataobj).astype(bool)
+    return {"original": original, "reconstructed": reconstructed, "hidden": box, "affine": grid.affine, "volume": 7}
+
+
+def predictions() -> pd.DataFrame:
+    table = scan_table()[["scan", "subject", "site"]]
+    label = scan_table()["dx"]
+    noise = np.random.default_rng(1).normal(0, 0.2, len(table))
+    return table.assign(
+        fold=np.arange(len(table)) // 3 % 3, label=label, probability=(0.35 + 0.3 * label + noise).clip(0, 1)
+    )
+
+
+def write_finetune(folder: Path, **changes: Any) -> Path:
+    start_run(folder, "finetune", {"scores": {"auc": score(0.83)}}, **changes)
+    predictions().to_csv(folder / "predictions.tsv", sep="\t", index=False)
+    return folder
+
+
+def write_evaluate(folder: Path, auc: float = 0.91, leakage: tuple[str, ...] = (), **changes: Any) -> Path:
+    def models(value: float) -> dict[str, Any]:
+        near = {"balanced_accuracy": value - 0.08, "sensitivity": value - 0.12, "specificity": value - 0.05}
+        return {"auc": score(value), **{name: score(near_value, 0.07) for name, near_value in near.items()}}
+
+    baselines = {"majority": models(0.5), "site": models(0.58), "phenotype": models(0.61), "connectome": models(0.84)}
+    tested = [rows["subject"].tolist() for _, rows in predictions().groupby("fold")]
+    everyone = set(scan_table()["subject"])
+    folds = [{"fold": k, "train": sorted(everyone - set(test)), "test": test} for k, test in enumerate(tested)]
+    metrics = {"scores": models(auc), "baselines": baselines, "folds": folds, "leakage": list(leakage)}
+    start_run(folder, "evaluate", metrics, **changes)
+    predictions().to_csv(folder / "predictions.tsv", sep="\t", index=False)
+    return folder
+
+
+def region_rows(first: str) -> pd.DataFrame:
+    generator = np.random.default_rng(2)
+    rows = []
+    for method in ("fidelity", "occlusion"):
+        for system, members in SYSTEMS.items():
+            for index in members:
+                planted = index in PLANTED and method == "occlusion"
+                importance = float(generator.normal(0.01, 0.006)) + 0.08 * planted
+                name = first if index == 1 else f"{system}_{index}_L"
+                rows.append([index, name, system, method, 40 + index, 0.95, importance, 0.01 if planted else 0.4])
+    columns = ["index", "name", "system", "method", "n_voxels", "coverage", "importance", "p_fdr"]
+    return _ranked(pd.DataFrame(rows, columns=columns))
+
+
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
+    rank = table.groupby("method")["importance"].rank(ascending=False).astype(int)
+    return table.assign(ci_low=table["importance"] - 0.01, ci_high=table["importance"] + 0.01, rank=rank)
+
+
+def write_attribute(folder: Path, first: str = "Hippocampus_L", **changes: Any) -> Path:
+    start_run(folder, "attribute", {"scores": {"auc_planted_occlusion": score(0.97)}}, **changes)
+    regions = region_rows(first)
+    regions.to_csv(folder / "regions.tsv", sep="\t", index=False)
+    means = {"n_voxels": "sum", "coverage": "mean", "importance": "mean", "p_fdr": "min"}
+    systems = _ranked(regions.groupby(["system", "method"], as_index=False).agg(means))
+    systems.to_csv(folder / "systems.tsv", sep="\t", index=False)
+    grid = mni_grid(8.0)
+    x, y, z = grid.coordinates_mm.T
+    bump = 0.08 * np.exp(-((np.abs(x) - 26) ** 2 + (y + 22) ** 2 + (z + 14) ** 2) / 500)
+    trough = 0.03 * np.exp(-(x**2 + (y - 50) ** 2 + (z - 10) ** 2) / 400)
+    grid.image((bump - trough).astype(np.float32)).to_filename(folder / "importance.nii.gz")
+    return folder
+
+
+WRITERS: dict[str, Callable[..., Path]] = {
+    "pretrain": write_pretrain,
+    "finetune": write_finetune,
+    "evaluate": write_evaluate,
+    "attribute": write_attribute,
+}
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Run]:
+    """Write the run folder of a stage, with changes, and read it back."""
+
+    def make(stage: str, name: str | None = None, **changes: Any) -> Run:
+        return read_runs([WRITERS[stage](tmp_path / (name or stage), **changes)])[0]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """One run of every stage; read only."""
+    folder = tmp_path_factory.mktemp("chain")
+    return read_runs([write(folder / stage) for stage, write in WRITERS.items()])
+
+
+@pytest.fixture(scope="session")
+def page(chain: list[Run]) -> str:
+    """The page over the whole chain."""
+    return render(chain)

@@ -1,0 +1,23 @@
+import math
+
+import pytest
+
+from fmrifm.report.content import counted, listed, number, significant
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.126, "−0.13"), (0.5, "0.50"), (None, "–"), (math.nan, "–")])
+def test_numbers_have_a_true_minus_and_missing_ones_a_dash(value, text):
+    assert number(value) == text
+
+
+def test_significant_digits_do_not_depend_on_size():
+    assert [significant(value) for value in (-0.012345, 12.345, math.inf)] == ["−0.0123", "12.3", "–"]
+
+
+@pytest.mark.parametrize(("words", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")])
+def test_words_are_joined_as_in_a_sentence(words, text):
+    assert listed(words) == text
+
+
+def test_a_noun_follows_its_count():
+    assert (counted(1, "scan"), counted(1200, "scan")) == ("1 scan", "1,200 scans")

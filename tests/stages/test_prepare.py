@@ -1,0 +1,157 @@
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from fmrifm.config import AtlasConfig, PrepareConfig
+from fmrifm.data.grid import mni_grid
+from fmrifm.data.store import Store
+from fmrifm.errors import DataError
+from fmrifm.stages.prepare import prepare
+
+SPACING_MM = 12.0
+
+
+def save_run(path: Path, seed: int, tr_s: float = 2.0, planes: int = 99) -> Path:
+    """A run of 24 volumes on the 12 mm grid, with signal in the lowest planes only where told."""
+    grid = mni_grid(SPACING_MM)
+    data = np.random.default_rng(seed).normal(1000, 10, (*grid.shape, 24)).astype(np.float32)
+    data[:, :, planes:] = 0
+    image = nib.Nifti1Image(data, grid.affine)
+    image.header.set_zooms((SPACING_MM,) * 3 + (tr_s,))
+    image.header.set_xyzt_units("mm", "sec")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.to_filename(path)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of two good runs, one with a lower half only, and one with its TR in milliseconds."""
+    save_run(tmp_path / "data" / "a.nii", 0)
+    save_run(tmp_path / "data" / "b.nii.gz", 1, tr_s=2.5)
+    save_run(tmp_path / "data" / "half.nii", 2, planes=7)
+    save_run(tmp_path / "data" / "milliseconds.nii", 3, tr_s=2500)
+    return tmp_path / "data"
+
+
+def settings(root: Path, out: Path, **changed: Any) -> PrepareConfig:
+    told = {"source": "table", "spacing_mm": SPACING_MM, "atlas": AtlasConfig(approximation=True), **changed}
+    return PrepareConfig(root=str(root), out=str(out), **told)
+
+
+def quarantine(out: Path) -> dict[str, str]:
+    table = pd.read_csv(out.with_name("quarantine.tsv"), sep="\t")
+    assert list(table) == ["path", "reason"]
+    return {Path(path).name: reason for path, reason in table.itertuples(index=False)}
+
+
+def test_good_scans_are_stored_and_bad_ones_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = prepare(settings(root, tmp_path / "out" / "s.zarr"))
+    scans = Store(out).scans.set_index("subject")
+    assert scans["tr_s"].to_dict() == {"a": 2.0, "b": 2.5, "half": 2.0}
+    assert scans["path"].to_dict() == {"a": "a.nii", "b": "b.nii.gz", "half": "half.nii"}
+    assert not scans["resampled"].any()
+    [(name, reason)] = quarantine(out).items()
+    assert name == "milliseconds.nii"
+    assert "looks like milliseconds" in reason
+    text = capsys.readouterr().out
+    assert "Scans: 3 taken, 1 refused" in text
+    assert "AAL3 approximation: labels" in text
+
+
+def test_what_is_stored_is_what_was_on_disk(root: Path, tmp_path: Path) -> None:
+    store = Store(prepare(settings(root, tmp_path / "s.zarr")))
+    key = "b_ses-1_run-1"
+    raw = store.grid.flatten(nib.load(root / "b.nii.gz").get_fdata()).T
+    assert np.allclose(store.window(key) * store.deviation(key) + store.mean(key), raw, atol=0.1)
+
+
+def test_partial_coverage_is_kept_with_the_scan(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = Store(prepare(settings(root, tmp_path / "s.zarr")))
+    scans = store.scans.set_index("subject")
+    low = store.grid.voxels[:, 2] < 7
+    assert scans.loc["a", "coverage"] == 1.0
+    assert scans.loc["half", "coverage"] == pytest.approx(low.mean(), abs=1e-3)
+    assert scans.loc["a", "uncovered_regions"] == []
+    uncovered = scans.loc["half", "uncovered_regions"]
+    names = store.atlas.regions.set_index("index")["name"]
+    assert "Paracentral_Lobule_L" in set(names[uncovered])
+    assert "Cerebellum_8_L" not in set(names[uncovered])
+    assert "Paracentral_Lobule_L (1)" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_fingerprint_does_not_know_where_the_data_lies_or_how_many_worked(root: Path, tmp_path: Path) -> None:
+    here = prepare(settings(root, tmp_path / "here.zarr"))
+    moved = root.rename(tmp_path / "elsewhere")
+    there = prepare(settings(moved, tmp_path / "there.zarr", jobs=2))
+    filtered = prepare(settings(moved, tmp_path / "other.zarr", min_coverage=0.6))
+    assert Store(here).fingerprint == Store(there).fingerprint
+    assert Store(here).fingerprint != Store(filtered).fingerprint
+
+
+def test_when_no_scan_is_left_there_is_no_store_but_a_list(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none of 4 scans can be used; .*quarantine\.tsv"):
+        prepare(settings(root, tmp_path / "s.zarr", min_volumes=25))
+    assert len(quarantine(tmp_path / "s.zarr")) == 4
+    assert not list(tmp_path.glob("s.zarr*"))
+
+
+def test_an_existing_store_is_not_touched(root: Path, tmp_path: Path) -> None:
+    out = prepare(settings(root, tmp_path / "s.zarr"))
+    with pytest.raises(DataError, match="exists already"):
+        prepare(settings(root, out))
+    assert len(Store(out).scans) == 3
+
+
+def test_nothing_refused_leaves_an_empty_list(tmp_path: Path) -> None:
+    save_run(tmp_path / "data" / "a.nii", 0)
+    assert quarantine(prepare(settings(tmp_path / "data", tmp_path / "s.zarr"))) == {}
+
+
+def test_a_cohort_says_its_name_and_what_was_planted(root: Path, tmp_path: Path) -> None:
+    (root / "dataset_description.json").write_text('{"Name": "phantom", "Synthetic": true}')
+    (root / "truth.tsv").write_text("index\tplanted\n41\t1\n42\t0\n170\t1\n")
+    store = Store(prepare(settings(root, tmp_path / "s.zarr")))
+    assert (store.name, store.synthetic, store.planted) == ("phantom", True, [41, 170])
+
+
+def test_a_cohort_that_says_nothing_is_called_by_its_folder(root: Path, tmp_path: Path) -> None:
+    store = Store(prepare(settings(root, tmp_path / "s.zarr")))
+    assert (store.name, store.synthetic, store.planted) == ("data", False, None)
+
+
+def test_labels_and_site_of_the_athena_layout_reach_the_store(tmp_path: Path) -> None:
+    site = tmp_path / "data" / "KKI_preproc" / "KKI"
+    save_run(site / "0010042" / "sfnwmrda0010042_session_1_rest_1.nii.gz", 0)
+    (site / "KKI_phenotypic.csv").write_text("ScanDir ID,DX,Age,Gender\n10042,3,9.5,1\n")
+    store = Store(prepare(settings(tmp_path / "data", tmp_path / "s.zarr", source="athena")))
+    [row] = store.scans.to_dict(orient="records")
+    assert (row["subject"], row["site"], row["dx"], row["dx_subtype"], row["sex"]) == ("0010042", "KKI", 1, 3, "M")
+
+
+def test_the_odd_real_files_are_refused_and_the_rest_goes_on(test_data: Path, tmp_path: Path) -> None:
+    out = prepare(settings(test_data / "bold_native", tmp_path / "s.zarr", min_coverage=0.0, spacing_mm=4.0))
+    store = Store(out)
+    assert store.scans["subject"].tolist() == ["nibabel_functional_MNI_partialFOV_int16scaled"]
+    assert np.isfinite(store.window(store.scans["scan"][0])).all()
+    reasons = quarantine(out)
+    assert len(reasons) == len(set(reasons.values())) == 8
+    for name, words in (("TRUNCATED", "32 of 60"), ("3D", "4 axes"), ("cifti2", "CIFTI-2"), ("TR2000", "milliseconds")):
+        assert words in next(reason for file, reason in reasons.items() if name in file)
+
+
+def test_a_real_partial_run_names_the_regions_it_lacks(
+    test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    atlas = AtlasConfig(path=str(test_data / "aal3" / "AAL3v1_2mm.nii.gz"))
+    store = Store(prepare(settings(test_data / "bold_mni", tmp_path / "s.zarr", atlas=atlas, spacing_mm=4.0)))
+    covered, labels = store.covered(store.scans["scan"][0]), store.atlas.labels
+    assert covered[labels > 0].mean() == pytest.approx(0.65, abs=0.03)
+    assert len(store.scans["uncovered_regions"][0]) == pytest.approx(68, abs=3)
+    assert "less than half covered in every scan (69): Frontal_Inf_Orb_2_L" in capsys.readouterr().out.replace(
+        "\n", " "
+    )

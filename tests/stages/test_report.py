@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from fmrifm.config import ReportConfig
+from fmrifm.errors import ConfigError, DataError
+from fmrifm.stages.report import report
+
+
+@pytest.fixture
+def run_path(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    cohort = {"name": "Tiny", "synthetic": True, "atlas": "AAL3"}
+    (folder / "provenance.json").write_text(
+        json.dumps({"stage": "pretrain", "command": "fmrifm pretrain", "cohort": cohort})
+    )
+    return folder
+
+
+def test_the_page_is_written_where_asked_and_replaced(tmp_path, run_path):
+    out = tmp_path / "new" / "folder" / "report.html"
+    config = ReportConfig(run=(str(run_path),), out=str(out))
+    assert report(config) == out
+    assert "<h1>Tiny</h1>" in out.read_text(encoding="utf-8")
+    assert report(config) == out
+
+
+def test_a_folder_that_is_no_run_leaves_no_page(tmp_path, run_path):
+    out = tmp_path / "report.html"
+    with pytest.raises(DataError, match="expected a run folder"):
+        report(ReportConfig(run=(str(run_path), str(tmp_path)), out=str(out)))
+    assert not out.exists()
+
+
+def test_a_folder_as_page_is_refused(tmp_path, run_path):
+    with pytest.raises(ConfigError, match="expected a file to write"):
+        report(ReportConfig(run=(str(run_path),), out=str(tmp_path)))
