@@ -48,7 +48,7 @@ class PrepareConfig:
     """Bring scans to one MNI grid and write the store that every later stage reads."""
 
     source: Source
-    """How the folder is laid out: ADHD-200 `athena`, BIDS derivatives of `fmriprep`, or a `table` with a path column."""
+    """Layout of the folder: ADHD-200 `athena`, BIDS derivatives of `fmriprep`, or a `table` with a path column."""
     root: str
     """Folder of the data set, or the CSV or TSV file for `table`."""
     out: str
@@ -58,7 +58,7 @@ class PrepareConfig:
     atlas: AtlasConfig = field(default_factory=AtlasConfig)
     cleaning: CleaningConfig = field(default_factory=CleaningConfig)
     min_coverage: float = 0.3
-    """Share of the brain mask in which a scan must have signal; below it the scan is quarantined as not in MNI space."""
+    """Share of the brain mask in which a scan must have signal; below it it is refused as not in MNI space."""
     min_volumes: int = 20
     """Shortest scan that is taken, in volumes."""
     jobs: int = 1

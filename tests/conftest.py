@@ -5,9 +5,15 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from fmrifm.atlas import Atlas
+from fmrifm.config import ModelConfig, TokensConfig
 from fmrifm.data.grid import Grid
+from fmrifm.data.store import Store, StoreWriter
+from fmrifm.training.checkpoint import Pretrained, build_model
 
 
 @pytest.fixture
@@ -18,6 +24,51 @@ def grid() -> Grid:
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     affine[:3, 3] = (-4.0, 10.0, -6.0)
     return Grid(affine=affine, mask=mask)
+
+
+@pytest.fixture
+def atlas(grid: Grid) -> Atlas:
+    """Six unequal regions over 88 of the grid's 100 brain voxels; half of their values lie above 127."""
+    box = np.zeros(grid.shape, np.int32)
+    box[:, 0], box[:, 2] = 3, 128
+    box[:3, 1], box[3:, 1] = 41, 95
+    box[:, 3, :5], box[:, 3:5, 5:] = 170, 255
+    regions = pd.DataFrame({"index": [3, 41, 95, 128, 170, 255], "name": list("ABCDEF"), "system": list("xxyyzz")})
+    return Atlas(labels=grid.flatten(box), regions=regions, origin="a test")
+
+
+@pytest.fixture
+def store(tmp_path: Path, grid: Grid, atlas: Atlas) -> Store:
+    """Twelve subjects of 30 volumes at two sites, s00 twice. Label 1 couples regions 41 and 170; s01 lacks 255."""
+    rng = np.random.default_rng(0)
+    labels = atlas.labels
+    with StoreWriter(tmp_path / "cohort.zarr", grid=grid, atlas=atlas, settings={}, synthetic=True) as writer:
+        for number, session in [*((number, 1) for number in range(12)), (0, 2)]:
+            case, region = number % 2, rng.normal(size=(30, 256))
+            region[:, 170] = case * region[:, 41] + (1 - case) * region[:, 170]
+            signal = region[:, labels] + 0.5 * rng.normal(size=(30, len(labels)))
+            signal = (signal - signal.mean(axis=0)) / signal.std(axis=0)
+            covered = (labels != 255) | (number != 1)
+            row = {
+                "scan": f"s{number:02d}_{session}", "subject": f"s{number:02d}", "site": "north" if number < 7 else "south",
+                "tr_s": 2.0 if number < 7 else 2.5, "dx": case, "age": 8.0 + number, "sex": "FM"[number % 3 > 0],
+            }  # fmt: skip
+            writer.add(row, signal * covered, 100 * covered, 1.0 * covered)
+    return Store(tmp_path / "cohort.zarr")
+
+
+@pytest.fixture
+def pretrained(grid: Grid, atlas: Atlas) -> Pretrained:
+    """An untrained model over the atlas: windows of 8 volumes in 2 time patches, at most 8 voxels a chunk."""
+    torch.manual_seed(0)
+    tokens = TokensConfig(edge_voxels=2, window_volumes=8, patch_volumes=4, grow_mm=0)
+    sizes = ModelConfig(width=24, layers=1, heads=6, queries=8)
+    model = build_model(grid, atlas, tokens, sizes).eval()
+    blank = np.zeros(len(grid.voxels), np.float32)
+    return Pretrained(
+        model=model, grid=grid, atlas=atlas, tokens=tokens, sizes=sizes,
+        subjects=(), mean=blank, deviation=blank, about={},
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ Axes: B windows, N queries, M keys, H heads, C channels of a head, W = H * C wid
 from typing import NamedTuple
 
 import torch
-from monai.networks.blocks import TransformerBlock
+from monai.networks.blocks.transformerblock import TransformerBlock
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -118,7 +118,8 @@ class PlacedAttention(nn.Module):
 def placed_block(width: int, heads: int) -> TransformerBlock:
     """MONAI's transformer block with placed attention, near the identity at the start."""
     block = TransformerBlock(hidden_size=width, mlp_dim=4 * width, num_heads=heads)
-    block.attn = PlacedAttention(width, heads)
+    block.attn = PlacedAttention(width, heads)  # type: ignore[assignment]
+    block.norm_cross_attn = nn.Identity()  # type: ignore[assignment]  # unused here, and DDP refuses idle weights
     nn.init.zeros_(block.mlp.linear2.weight)
     nn.init.zeros_(block.mlp.linear2.bias)
     return block

@@ -6,7 +6,7 @@ own neighbourhood, and the output map mirrors the embedding. Prototypes without 
 Axes: B windows, N visible tokens, Q queries, M coefficients, p volumes of a patch, W width.
 """
 
-from monai.networks.blocks import MLPBlock
+from monai.networks.blocks.mlp import MLPBlock
 from torch import Tensor, nn
 
 from fmrifm.model.attention import Bias, DistanceBias, PlacedAttention

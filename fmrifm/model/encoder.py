@@ -46,7 +46,8 @@ class Encoder(nn.Module):
         self.embed = nn.Linear(DEGREE_TERMS * patch, width)
         _keep_low_orders(self.embed)
         self.place = PlaceEmbedding(width)
-        nn.init.zeros_(self.place.linear.weight)  # at the start a token is its signal, nothing else
+        for parameter in self.place.parameters():
+            nn.init.zeros_(parameter)  # at the start a token is its signal, nothing else
         self.bias = DistanceBias(heads)
         self.blocks = nn.ModuleList([placed_block(width, heads) for _ in range(layers)])
 

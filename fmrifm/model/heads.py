@@ -25,7 +25,7 @@ class ScanClassifier(nn.Module):
         super().__init__()
         self.autoencoder = autoencoder
         self.pooling = build_pooling(pooling, autoencoder.tokenizer, autoencoder.encoder.embed.out_features)
-        self.linear = nn.Linear(int(self.pooling.size), 1)
+        self.linear = nn.Linear(self.pooling.size, 1)
 
     def features(self, signal: Tensor, tr_s: Tensor) -> Tensor:
         """Pooled features of scans: windows (S, n, t, V) and repetition times (S,) to (S, D)."""

@@ -18,7 +18,13 @@ _LARGEST_CORRELATION = 0.999
 """Correlations are clipped here before Fisher's z, which is infinite at 1."""
 
 
-class ConnectivityPooling(nn.Module):
+class Pooling(nn.Module):
+    """Turns token features (S, n, N, W) into one vector a scan, shape (S, size)."""
+
+    size: int
+
+
+class ConnectivityPooling(Pooling):
     """Fisher-z correlation between regions of their mean token features, over channels, patches and windows.
 
     A region without signal correlates with nothing: its edges are 0.
@@ -40,11 +46,12 @@ class ConnectivityPooling(nn.Module):
         region = torch.einsum("rk,sntkw->srntw", self.share, chunks).flatten(2)
         region = torch.nn.functional.normalize(region, dim=-1)
         correlation = region @ region.mT
-        row, column = torch.triu_indices(*correlation.shape[1:], offset=1, device=features.device)
+        regions = correlation.shape[1]
+        row, column = torch.triu_indices(regions, regions, offset=1, device=features.device)
         return torch.atanh(correlation[:, row, column].clamp(-_LARGEST_CORRELATION, _LARGEST_CORRELATION))
 
 
-class MeanPooling(nn.Module):
+class MeanPooling(Pooling):
     """Mean of the token features over windows and tokens."""
 
     def __init__(self, width: int) -> None:
@@ -56,6 +63,6 @@ class MeanPooling(nn.Module):
         return features.mean(dim=(1, 2))
 
 
-def build_pooling(kind: Literal["connectivity", "mean"], tokenizer: Tokenizer, width: int) -> nn.Module:
-    """Return the pooling of that name; its `size` is the length of the vector."""
+def build_pooling(kind: Literal["connectivity", "mean"], tokenizer: Tokenizer, width: int) -> Pooling:
+    """Return the pooling of that name."""
     return ConnectivityPooling(tokenizer) if kind == "connectivity" else MeanPooling(width)

@@ -65,7 +65,8 @@ class Tokenizer(nn.Module):
 
     def split(self, signal: Tensor) -> Tensor:
         """Cut windows into tokens: (B, t, V) to (B, N, P, p), 0 where a chunk is padded."""
-        values = signal[:, :, self.voxel] * self.valid
+        # Filled, not multiplied by 0: a padded place points at voxel 0, which may be hidden and hold anything.
+        values = signal[:, :, self.voxel].masked_fill(~self.valid, 0.0)
         return values.unflatten(1, (self.patches, self.patch)).permute(0, 1, 3, 4, 2).flatten(1, 2)
 
     def join(self, tokens: Tensor) -> Tensor:

@@ -38,8 +38,10 @@ from fmrifm.training.classifiers import FittedFold, load_folds
 class Scores:
     """What a method says of each subject."""
 
-    scores_SR: NDArray[np.float64]
-    coverage_SR: NDArray[np.float64]
+    values: NDArray[np.float64]
+    """Shape (S, R)."""
+    coverage: NDArray[np.float64]
+    """Share of each region's voxels that each subject's scans cover, shape (S, R)."""
     label: NDArray[np.int64] | None
     """Set where the importance is a difference between labels."""
 
@@ -64,7 +66,7 @@ def attribute(config: AttributeConfig) -> Path:
         for method in config.methods:
             rng = np.random.default_rng(config.seed)
             found = methods[method](config, store, pretrained)
-            arguments = (found.scores_SR, found.coverage_SR, method, found.label, config.bootstrap, rng)
+            arguments = (found.values, found.coverage, method, found.label, config.bootstrap, rng)
             tables[method] = _with_lost(region_table(regions, *arguments), pretrained)
             systems.append(system_table(regions, *arguments))
             if store.planted:

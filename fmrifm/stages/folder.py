@@ -37,11 +37,16 @@ class RunConfig(Protocol):
     """What the settings of a stage that reads a store have in common."""
 
     @property
-    def store(self) -> str: ...
+    def store(self) -> str:
+        """Store to read."""
+
     @property
-    def out(self) -> str: ...
+    def out(self) -> str:
+        """Run folder to write."""
+
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """Seed of the stage."""
 
 
 @dataclass
