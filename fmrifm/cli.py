@@ -12,12 +12,21 @@ from fmrifm import __version__
 from fmrifm.errors import FmrifmError
 from fmrifm.recipes import SETTINGS, parse
 
+_NOT_FOR_USERS = (
+    r"The number of training batches .* is smaller than the logging interval",
+    r"The '\w+_dataloader' does not have many workers",
+    r"Experiment logs directory .* exists and is not empty",
+    r"Checkpoint directory .* exists and is not empty",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+"""Warnings of Lightning about its own insides, what small data cannot help, and what a resumed run finds."""
+
 
 def run() -> None:
     """The `fmrifm` command."""
-    # Lightning greets, advertises and warns about its own internals; what is ours to say, we say.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    logging.disable(logging.INFO)  # Lightning greets and advertises; its warnings stay
+    for message in _NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message)
     sys.exit(main())
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args, get_origin
 
 import yaml
 from docstring_parser import parse_from_object
-from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from fmrifm import config
 from fmrifm.errors import ConfigError
@@ -42,7 +42,8 @@ def parse(command: str, words: Sequence[str]) -> Any:
     try:
         return _settings(command, parser, parser.parse_args(_with_recipe(command, list(words))))
     except ArgumentError as error:
-        raise ConfigError(f"{' '.join(str(error).split())} See `fmrifm {command} --help`.") from None
+        said = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(f"{said}. See `fmrifm {command} --help`.") from None
 
 
 def fill(command: str, recipe: str, options: Mapping[str, Any]) -> Any:
@@ -60,7 +61,7 @@ def build_parser(command: str) -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     settings = SETTINGS[command]
     parser = ArgumentParser(prog=f"fmrifm {command}", description=settings.__doc__, exit_on_error=False)
-    parser.add_argument("--config", action=ActionConfigFile, help="Recipe: a YAML file, or the name of one that ships.")
+    parser.add_argument("--config", action="config", help="Recipe: a YAML file, or the name of one that ships.")
     special = [field for field in fields(settings) if _is_special(field)]
     parser.add_class_arguments(settings, skip={field.name for field in special})
     described = {part.arg_name: part.description for part in parse_from_object(settings).params}
@@ -134,7 +135,7 @@ def _add_trainer(parser: ArgumentParser, field: "Field[Any]") -> None:
 
 
 def _settings(command: str, parser: ArgumentParser, parsed: Namespace) -> Any:
-    filled = parser.instantiate_classes(parsed)
+    filled = parser.instantiate(parsed)
     values = {field.name: filled[field.name] for field in fields(SETTINGS[command])}
     if "trainer" in values:
         values["trainer"] = {name: value for name, value in vars(values["trainer"]).items() if value is not None}

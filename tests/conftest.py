@@ -16,7 +16,7 @@ from fmrifm.data.store import Store, StoreWriter
 from fmrifm.training.checkpoint import Pretrained, build_model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def grid() -> Grid:
     """A 2 mm grid of 5 x 6 x 7 voxels, off the origin; its mask leaves out a face of each axis."""
     mask = np.zeros((5, 6, 7), dtype=bool)
@@ -26,7 +26,7 @@ def grid() -> Grid:
     return Grid(affine=affine, mask=mask)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def atlas(grid: Grid) -> Atlas:
     """Six unequal regions over 88 of the grid's 100 brain voxels; half of their values lie above 127."""
     box = np.zeros(grid.shape, np.int32)
@@ -37,24 +37,22 @@ def atlas(grid: Grid) -> Atlas:
     return Atlas(labels=grid.flatten(box), regions=regions, origin="a test")
 
 
-@pytest.fixture
-def store(tmp_path: Path, grid: Grid, atlas: Atlas) -> Store:
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, grid: Grid, atlas: Atlas) -> Store:
     """Twelve subjects of 30 volumes at two sites, s00 twice. Label 1 couples regions 41 and 170; s01 lacks 255."""
-    rng = np.random.default_rng(0)
-    labels = atlas.labels
-    with StoreWriter(tmp_path / "cohort.zarr", grid=grid, atlas=atlas, settings={}, synthetic=True) as writer:
+    rng, labels = np.random.default_rng(0), atlas.labels
+    path = tmp_path_factory.mktemp("store") / "cohort.zarr"
+    with StoreWriter(path, grid=grid, atlas=atlas, settings={}, synthetic=True) as writer:
         for number, session in [*((number, 1) for number in range(12)), (0, 2)]:
             case, region = number % 2, rng.normal(size=(30, 256))
             region[:, 170] = case * region[:, 41] + (1 - case) * region[:, 170]
             signal = region[:, labels] + 0.5 * rng.normal(size=(30, len(labels)))
             signal = (signal - signal.mean(axis=0)) / signal.std(axis=0)
             covered = (labels != 255) | (number != 1)
-            row = {
-                "scan": f"s{number:02d}_{session}", "subject": f"s{number:02d}", "site": "north" if number < 7 else "south",
-                "tr_s": 2.0 if number < 7 else 2.5, "dx": case, "age": 8.0 + number, "sex": "FM"[number % 3 > 0],
-            }  # fmt: skip
+            subject, (site, tr_s) = f"s{number:02d}", ("north", 2.0) if number < 7 else ("south", 2.5)
+            row = {"scan": f"{subject}_{session}", "subject": subject, "site": site, "tr_s": tr_s, "dx": case}
             writer.add(row, signal * covered, 100 * covered, 1.0 * covered)
-    return Store(tmp_path / "cohort.zarr")
+    return Store(path)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ telling them apart, in log-odds.
 Axes: S subjects, R regions (or systems).
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -36,14 +38,13 @@ def importance(
     """
     groups = [scores_SR] if label is None else [scores_SR[label == 1], scores_SR[label == 0]]
     signs = [1.0] if label is None else [0.5, -0.5]
-    value = sum(sign * _mean(np.ones((1, len(group))), group) for sign, group in zip(signs, groups, strict=True))
-    drawn = sum(
-        sign * _mean(rng.multinomial(len(group), np.full(len(group), 1 / len(group)), size=resamples), group)
-        for sign, group in zip(signs, groups, strict=True)
-    )
-    known = ~np.isnan(value[0])
+    value, drawn = np.zeros((1, scores_SR.shape[1])), np.zeros((resamples, scores_SR.shape[1]))
+    for sign, group in zip(signs, groups, strict=True):
+        value += sign * _mean(np.ones((1, len(group))), group)
+        drawn += sign * _mean(_draws(len(group), resamples, rng), group)
     low, high = np.full((2, value.shape[1]), np.nan)
-    low[known], high[known] = np.nanquantile(drawn[:, known], (0.025, 0.975), axis=0)
+    if (known := ~np.isnan(value[0])).any():
+        low[known], high[known] = np.nanquantile(drawn[:, known], (0.025, 0.975), axis=0)
     table = pd.DataFrame({"importance": value[0], "ci_low": low, "ci_high": high, "p_fdr": _p_fdr(groups)})
     table["rank"] = table["importance"].rank(ascending=False, method="min").astype("Int64")
     return table
@@ -95,9 +96,17 @@ def _mean(weight: NDArray[np.float64], values: NDArray[np.float64], paired: bool
     return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
 
 
+def _draws(subjects: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often each subject is drawn in each resample, shape (resamples, S); a label may have no subject."""
+    if subjects == 0:
+        return np.zeros((resamples, 0))
+    return rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=resamples).astype(float)
+
+
 def _p_fdr(groups: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """One-sided t-test (above 0, or label 1 above label 0), Benjamini-Hochberg over regions."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    """One-sided t-test (above 0, or label 1 above label 0), Benjamini-Hochberg over regions; NaN without a spread."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # too few subjects, or all with one score
         if len(groups) == 1:
             p = ttest_1samp(groups[0], 0, nan_policy="omit", alternative="greater").pvalue
         else:

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from nilearn.connectome import ConnectivityMeasure
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 from sklearn.compose import make_column_transformer
+from sklearn.covariance import EmpiricalCovariance
 from sklearn.dummy import DummyClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -32,6 +34,9 @@ _STRONGEST = 0.999
 def connectomes(store: Store, scans: pd.Series, labels_V: NDArray[np.integer]) -> NDArray[np.float32]:
     """Fisher-z correlations between region means over the full run (nilearn), shape (S, R * (R - 1) / 2).
 
+    These are Pearson correlations. nilearn by default shrinks them (Ledoit-Wolf), the more the shorter
+    the run, which tells sites apart. A region without signal correlates with nothing: its edges are 0.
+
     Args:
         store: Where the scans are.
         scans: Their keys.
@@ -41,23 +46,29 @@ def connectomes(store: Store, scans: pd.Series, labels_V: NDArray[np.integer]) -
     share = (labels_V[:, None] == values).astype(np.float32)
     share /= share.sum(axis=0)
     series = [store.window(key) @ share for key in scans]
-    measure = ConnectivityMeasure(kind="correlation", vectorize=True, discard_diagonal=True, standardize=False)
-    return np.arctanh(np.clip(measure.fit_transform(series), -_STRONGEST, _STRONGEST)).astype(np.float32)
+    measure = ConnectivityMeasure(
+        EmpiricalCovariance(), kind="correlation", vectorize=True, discard_diagonal=True, standardize=False
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.nan_to_num(measure.fit_transform(series))
+    return np.arctanh(np.clip(correlation, -_STRONGEST, _STRONGEST)).astype(np.float32)
 
 
 def baseline_models(scans: pd.DataFrame, edges: int, penalty: float) -> Mapping[str, Callable[[], Pipeline]]:
     """Untrained models by name: majority, site, phenotype, connectome.
 
     Args:
-        scans: Labelled scans; phenotype columns without any value are left out.
+        scans: Labelled scans; phenotype columns without any value are left out, numbers in words are categories.
         edges: Number of connectome features.
         penalty: Of the connectome's classifier, the same as the encoder's.
     """
     present = [name for name in (*NUMBERS, *CATEGORIES) if name in scans and scans[name].notna().any()]
-    numbers = [name for name in NUMBERS if name in present]
-    categories = [name for name in CATEGORIES if name in present]
+    numbers = [name for name in present if name in NUMBERS and is_numeric_dtype(scans[name])]
+    categories = [name for name in present if name not in numbers]
+    majority = int(scans["label"].mode()[0])
     models: dict[str, Callable[[], Pipeline]] = {
-        "majority": lambda: make_pipeline(DummyClassifier(strategy="prior")),
+        # Of all scans: the majority of a fold's training scans leans against its test scans, and scores below one half.
+        "majority": lambda: make_pipeline(DummyClassifier(strategy="constant", constant=majority)),
         "site": lambda: _logistic(["site"], []),
         "connectome": lambda: linear_classifier(edges, penalty),
     }
@@ -96,6 +107,7 @@ def baseline_predictions(
 def _logistic(categories: list[str], numbers: list[str]) -> Pipeline:
     columns = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore"), categories),
-        (make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
+        # A fold's training sites may not have measured a number at all: it is then 0 for everyone.
+        (make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()), numbers),
     )
     return make_pipeline(columns, LogisticRegression(class_weight="balanced", max_iter=1000))

@@ -6,9 +6,7 @@ Axes: S scans, D features.
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
@@ -23,6 +21,7 @@ from fmrifm.model.heads import ScanClassifier
 from fmrifm.training.checkpoint import Pretrained
 from fmrifm.training.classifiers import FittedFold
 from fmrifm.training.finetune import FinetuneModule, LabelledScans
+from fmrifm.training.trainer import make_trainer
 
 _SCANS_A_STEP = 4
 
@@ -74,7 +73,13 @@ def _train(classifier: ScanClassifier, store: Store, scans: pd.DataFrame, config
     )
     optim = OptimConfig(lr=config.lr, batch_size=_SCANS_A_STEP)
     module = FinetuneModule(classifier.train(), optim, prevalence=float(label.mean()))
-    options: dict[str, Any] = {"max_epochs": config.epochs, "enable_checkpointing": False, "logger": False}
-    trainer = L.Trainer(default_root_dir=logs, **{**options, **config.trainer})
+    trainer = make_trainer(
+        config.trainer,
+        max_epochs=config.epochs,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        logger=False,
+        default_root_dir=logs,
+    )
     trainer.fit(module, loader)
     classifier.cpu()

@@ -96,6 +96,6 @@ def classification_scores(predictions: pd.DataFrame, resamples: int, rng: np.ran
 
 
 def by_subject(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Average a subject's scans into one row: subject, site, fold, label, probability."""
-    grouped = predictions.groupby(["subject", "site", "fold", "label"], as_index=False, sort=True)
-    return grouped["probability"].mean()
+    """Average a subject's scans into one row: subject, fold, label, site (that of the first scan), probability."""
+    grouped = predictions.groupby(["subject", "fold", "label"], as_index=False, sort=True)
+    return grouped.agg({"site": "first", "probability": "mean"})

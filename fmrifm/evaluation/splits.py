@@ -27,7 +27,7 @@ def labelled_scans(scans: pd.DataFrame, target: str) -> pd.DataFrame:
     if target not in scans:
         raise DataError(f"The scan table has no column {target!r}; it has {', '.join(scans.columns)}. Choose --target.")
     labelled = scans.dropna(subset=[target]).copy()
-    values = sorted(labelled[target].unique().tolist())
+    values = sorted(labelled[target].unique().tolist(), key=str)
     if values != [0, 1]:
         raise DataError(
             f"Column {target!r} holds {values[:8]}; expected 0 and 1, both present. Choose another --target."
@@ -49,17 +49,26 @@ def make_folds(scans: pd.DataFrame, config: SplitConfig) -> list[Fold]:
         config: `kfold`, stratified by site and label, or leave-one-`site`-out.
 
     Raises:
-        DataError: Too few subjects or sites for the split.
+        DataError: Too few subjects or sites for the split, or the only site with a label is left out.
     """
     subjects = scans.drop_duplicates("subject").sort_values("subject").reset_index(drop=True)
     names = subjects["subject"].to_numpy()
-    if config.splits == "site":
-        if subjects["site"].nunique() < 2:
-            raise DataError("Leave-one-site-out needs two sites; the store has one. Use --splits kfold.")
-        tests = [np.flatnonzero(subjects["site"] == site) for site in sorted(subjects["site"].unique())]
-    else:
-        tests = _kfold(subjects, config)
+    tests = _one_site_out(subjects) if config.splits == "site" else _kfold(subjects, config)
     return [Fold(train=tuple(np.delete(names, test)), test=tuple(names[test])) for test in tests]
+
+
+def _one_site_out(subjects: pd.DataFrame) -> list[np.ndarray]:
+    sites = sorted(subjects["site"].unique())
+    if len(sites) < 2:
+        raise DataError("Leave-one-site-out needs two sites; the store has one. Use --splits kfold.")
+    for site in sites:
+        left = subjects.loc[subjects["site"] != site, "label"]
+        if left.nunique() < 2:
+            raise DataError(
+                f"Without site {site!r} no subject of label {1 - left.iloc[0]} is left to learn from. "
+                "Use --splits kfold, or leave the site out of the store."
+            )
+    return [np.flatnonzero(subjects["site"] == site) for site in sites]
 
 
 def _kfold(subjects: pd.DataFrame, config: SplitConfig) -> list[np.ndarray]:

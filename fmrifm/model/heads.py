@@ -36,10 +36,12 @@ class ScanClassifier(nn.Module):
         return self.autoencoder.coefficients(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
 
     def pool(self, coefficients: Tensor, tr_s: Tensor) -> Tensor:
-        """Encode and pool coefficients (S, n, N, M, p) to (S, D)."""
+        """Encode and pool coefficients (S, n, N, M, p) to (S, D); a token without signal has features of 0."""
         places = self.autoencoder.tokenizer.places(tr_s.repeat_interleave(coefficients.shape[1]))
         features = self.autoencoder.encoder(coefficients.flatten(0, 1), places)
-        return self.pooling(features.unflatten(0, coefficients.shape[:2]))
+        # Else the encoder's constants stand there, and two regions that a scan does not cover correlate at 1.
+        has_signal = (coefficients != 0).any(dim=-1).any(dim=-1, keepdim=True)
+        return self.pooling(features.unflatten(0, coefficients.shape[:2]) * has_signal)
 
     def score(self, pooled: Tensor) -> Tensor:
         """Log-odds of pooled features (S, D), shape (S,)."""

@@ -19,8 +19,8 @@ from fmrifm.stages.pretrain import pretrain
 from fmrifm.stages.report import report
 
 _RECIPE = "demo"
-_RUNS = ("pretrain", "evaluate", "attribute")
-"""Runs in the report; `evaluate` shows what `finetune` predicted, beside the baselines."""
+_RUNS = ("pretrain", "finetune", "evaluate", "attribute")
+"""Runs in the report, in the order they were made."""
 
 
 def demo(config: DemoConfig) -> Path:

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
+from lightning.pytorch.utilities import rank_zero_only
 
 from fmrifm.atlas import Atlas
 from fmrifm.data.store import Store
-from fmrifm.errors import ConfigError
+from fmrifm.errors import ConfigError, FmrifmError
 from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.splits import Fold
 
@@ -91,18 +92,23 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
         resume: Accept a folder in which a run was begun.
 
     Raises:
-        ConfigError: The folder holds a finished run, or anything at all and `resume` is off.
+        ConfigError: The folder is a file, or holds anything and `resume` is off.
     """
-    path = Path(config.out)
-    if path.exists() and any(path.iterdir()) and not resume:
-        raise ConfigError(f"{path}: not empty. Choose another --out, or remove it{_hint(stage)}.")
+    run = RunFolder(path := Path(config.out))
+    if getattr(rank_zero_only, "rank", 0):  # on many devices the first process opens and signs the folder for all
+        yield run
+        return
+    _check_free(path, stage, resume)
     path.mkdir(parents=True, exist_ok=True)
     settings = yaml.safe_dump(plain(asdict(config)), sort_keys=False)  # type: ignore[call-overload]
     (path / "config.yaml").write_text(settings)
     store.scans.to_csv(path / "scans.tsv", sep="\t", index=False)
     started, clock = datetime.now(UTC), time.monotonic()
-    run = RunFolder(path)
-    yield run
+    try:
+        yield run
+    except FmrifmError:
+        _withdraw(path)
+        raise
     _write_json(
         path / "provenance.json",
         {
@@ -120,6 +126,22 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
             "cohort": _cohort(store),
         },
     )
+
+
+def _check_free(path: Path, stage: str, resume: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path}: a file; expected a folder to write. Choose another --out.")
+    if path.exists() and any(path.iterdir()) and not resume:
+        raise ConfigError(f"{path}: not empty. Choose another --out, or remove it{_hint(stage)}.")
+
+
+def _withdraw(path: Path) -> None:
+    """Leave nothing of a run that was refused before it wrote results: the mended command may use the same folder."""
+    written = {"config.yaml", "scans.tsv"}
+    if {file.name for file in path.iterdir()} == written:
+        for name in written:
+            (path / name).unlink()
+        path.rmdir()
 
 
 def plain(value: Any) -> Any:

@@ -26,7 +26,9 @@ from fmrifm.stages.folder import RunFolder, run_folder
 from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
 from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
 from fmrifm.training.datamodule import PretrainData, split_subjects
+from fmrifm.training.logs import continued_log
 from fmrifm.training.modules import PretrainModule
+from fmrifm.training.trainer import make_trainer
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -59,9 +61,11 @@ def pretrain(config: PretrainConfig) -> Path:
             seed=config.seed,
         )
         describe = _describer(config, store, model, keys["train"], subjects=(*train, *held))
+        resume = _resume_path(config, run)
         trainer = _trainer(config, run, describe)
-        trainer.fit(module, datamodule=data, ckpt_path=_resume_path(config, run))
-        run.device = str(module.device)
+        with continued_log(run.path / "logs"):
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        run.device = str(trainer.strategy.root_device)  # Lightning has moved the module back to the CPU
         if trainer.is_global_zero:
             _score(config, store, run, keys["held"])
     return run.path
@@ -84,18 +88,17 @@ def long_enough(store: Store, volumes: int) -> pd.DataFrame:
 
 
 def _trainer(config: PretrainConfig, run: RunFolder, describe: Callable[[Mapping[str, Any]], Pretrained]) -> L.Trainer:
-    logs = {"save_dir": run.path, "name": "logs", "version": ""}
-    options = {
-        "gradient_clip_val": 1.0,
-        "log_every_n_steps": 10,
-        "logger": [CSVLogger(**logs), TensorBoardLogger(**logs)],
-        "num_sanity_val_steps": 0,
-        "enable_model_summary": False,
-        **{name: value for name, value in config.trainer.items() if value is not None},
-    }
+    logs: dict[str, Any] = {"save_dir": run.path, "name": "logs", "version": ""}
     callbacks = [SaveWeights(run.checkpoints, describe), resume_file(run.checkpoints), LearningRateMonitor("step")]
-    given = options.pop("callbacks", None) or []
-    return L.Trainer(callbacks=[*callbacks, *(given if isinstance(given, list) else [given])], **options)
+    given = config.trainer.get("callbacks") or []
+    return make_trainer(
+        {**config.trainer, "callbacks": [*callbacks, *(given if isinstance(given, list) else [given])]},
+        gradient_clip_val=1.0,
+        log_every_n_steps=10,
+        logger=[CSVLogger(**logs), TensorBoardLogger(**logs)],
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
 
 
 def _describer(

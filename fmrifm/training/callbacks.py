@@ -46,5 +46,5 @@ class SaveWeights(Callback):
 
 
 def resume_file(folder: Path) -> ModelCheckpoint:
-    """Lightning's own file for `--resume`: optimiser, schedule, loops and generators; rewritten every epoch."""
+    """Lightning's own file for `--resume`: optimiser, schedule and loops; rewritten every epoch."""
     return ModelCheckpoint(dirpath=folder, filename=RESUME, enable_version_counter=False, save_on_train_epoch_end=False)

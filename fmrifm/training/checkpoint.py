@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fmrifm.atlas import Atlas
 from fmrifm.config import ModelConfig, TokensConfig
@@ -87,7 +88,7 @@ def load_pretrained(path: str | Path) -> Pretrained:
     atlas = Atlas.from_json(tensors["atlas.labels"].numpy(), content["atlas"])
     tokens, sizes = TokensConfig(**content["tokens"]), ModelConfig(**content["model"])
     model = build_model(grid, atlas, tokens, sizes)
-    model.load_state_dict(select(tensors, "model."))
+    load_weights(model, select(tensors, "model."), path)
     return Pretrained(
         model=model.eval(),
         grid=grid,
@@ -123,11 +124,27 @@ def load_tensors(weights: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
     for file in (weights, sidecar):
         if not file.is_file():
             raise CheckpointError(f"{file}: missing. A checkpoint is a .safetensors file with a .json file beside it.")
-    content = json.loads(sidecar.read_text())
+    try:
+        content, tensors = json.loads(sidecar.read_text()), load_file(weights)
+    except (json.JSONDecodeError, SafetensorError) as error:
+        raise CheckpointError(f"{weights}: it or its .json file is damaged ({error}). Copy or make it again.") from None
     found = content.get("fmrifm_checkpoint"), content.get("kind")
     if found != (FORMAT, kind):
         raise CheckpointError(f"{sidecar}: format and kind {found}, expected {(FORMAT, kind)}.")
-    return load_file(weights), content
+    return tensors, content
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
+    """Put saved weights into a network.
+
+    Raises:
+        CheckpointError: They are of another network.
+    """
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise CheckpointError(f"{path}: its weights do not fit this version of fmrifm ({said}). Train again.") from None
 
 
 def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

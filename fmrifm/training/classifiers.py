@@ -5,7 +5,15 @@ from pathlib import Path
 
 from fmrifm.errors import CheckpointError
 from fmrifm.model.heads import ScanClassifier
-from fmrifm.training.checkpoint import FORMAT, Pretrained, load_pretrained, load_tensors, save_tensors, select
+from fmrifm.training.checkpoint import (
+    FORMAT,
+    Pretrained,
+    load_pretrained,
+    load_tensors,
+    load_weights,
+    save_tensors,
+    select,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,9 +62,9 @@ def _load_fold(file: Path, run: Path) -> FittedFold:
     tensors, content = load_tensors(file, kind="classifier")
     pretrained = load_pretrained(run)  # a copy of its own: folds of a trained encoder differ
     if content["encoder"] == "full":
-        pretrained.model.load_state_dict(select(tensors, "model."))
+        load_weights(pretrained.model, select(tensors, "model."), file)
     classifier = ScanClassifier(pretrained.model, content["pooling"])
-    classifier.linear.load_state_dict(select(tensors, "linear."))
+    load_weights(classifier.linear, select(tensors, "linear."), file)
     return FittedFold(
         number=content["fold"],
         target=content["target"],

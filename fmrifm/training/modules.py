@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -27,7 +28,7 @@ class PretrainModule(L.LightningModule):
         masker: Builds the masking strategy over the model's pool.
         optim: Optimiser settings.
         queries: Hidden tokens predicted in a training step.
-        seed: Seed of masks and draws; each process adds its rank.
+        seed: Seed of masks and draws, which differ between processes, epochs and steps.
     """
 
     masker: Masker
@@ -48,17 +49,17 @@ class PretrainModule(L.LightningModule):
         self.optim = optim
         self.queries = queries
         self.seed = seed
-        self._restored: Tensor | None = None
 
     def on_fit_start(self) -> None:
-        """Draw masks on the device, from one generator per process."""
+        """Draw masks on the device."""
         self.masker = self.build_masker(self.model.tokenizer.pool)
-        self.generator = torch.Generator(self.device).manual_seed(self.seed + 1000 * self.global_rank)
-        if self._restored is not None:
-            self.generator.set_state(self._restored)
+        self.generator = torch.Generator(self.device)
 
-    def training_step(self, batch: Window) -> Tensor:
+    def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """Mean squared error of the drawn hidden tokens."""
+        # Every step has a seed of its own, so that a resumed run needs no state of any process.
+        step = np.random.SeedSequence([self.seed, self.global_rank, self.current_epoch, batch_idx])
+        self.generator.manual_seed(int(step.generate_state(1)[0]))
         hidden = self.masker(len(batch.signal), self.generator)
         reconstruction = self.model(
             batch.signal, batch.covered, batch.tr_s, hidden, self.generator, queries=self.queries
@@ -83,17 +84,9 @@ class PretrainModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """R2 against the trivial predictor, over all held-out windows of all processes."""
         left, total, region_left, region_total = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
-        self.log("val/r2_voxel", 1 - left / total, prog_bar=True, rank_zero_only=True)
-        self.log("val/r2_region", 1 - region_left / region_total, prog_bar=True, rank_zero_only=True)
+        self.log("val/r2_voxel", 1 - left / total, prog_bar=True, sync_dist=True)
+        self.log("val/r2_region", 1 - region_left / region_total, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over all steps of the run."""
         return adamw(self.model, self.optim, int(self.trainer.estimated_stepping_batches))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the masks, so that a resumed run draws what an undisturbed one would."""
-        checkpoint["mask_generator"] = self.generator.get_state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The inverse of `on_save_checkpoint`."""
-        self._restored = checkpoint["mask_generator"].cpu()

@@ -36,3 +36,11 @@ def test_a_folder_that_is_no_run_leaves_no_page(tmp_path, run_path):
 def test_a_folder_as_page_is_refused(tmp_path, run_path):
     with pytest.raises(ConfigError, match="expected a file to write"):
         report(ReportConfig(run=(str(run_path),), out=str(tmp_path)))
+
+
+def test_the_whole_chain_ends_in_one_page(tmp_path, pretrained_run, evaluated_run, attributed_run):
+    runs = tuple(map(str, (pretrained_run, evaluated_run, attributed_run)))
+    page = report(ReportConfig(run=runs, out=str(tmp_path / "report.html"))).read_text(encoding="utf-8")
+    assert "<h1>Tiny cohort</h1>" in page
+    assert "Synthetic cohort." in page
+    assert all(name in page for name in ("Insula_L", "Limbic", "Thal_Re_L", "connectome"))

@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from safetensors.torch import load_file
+
+from fmrifm.config import TokensConfig
+from fmrifm.data.store import Store, StoreWriter
+from fmrifm.errors import CheckpointError, ConfigError, DataError
+from fmrifm.stages.pretrain import pretrain
+from fmrifm.training.checkpoint import load_pretrained
+
+
+class PowerCutError(Exception):
+    """Nothing in the package expects it."""
+
+
+class PowerCut(Callback):
+    """Ends a run before a batch, as a cluster ends a job."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self.moment = epoch, batch
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == self.moment:
+            raise PowerCutError
+
+
+def weights(run: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(run / "checkpoints" / f"{name}.safetensors")
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_a_run_leaves_the_files_that_others_read(pretrained_run):
+    assert {file.relative_to(pretrained_run).as_posix() for file in pretrained_run.rglob("*") if file.is_file()} >= {
+        "config.yaml", "scans.tsv", "metrics.json", "provenance.json", "reconstruction.npz", "logs/metrics.csv",
+        "checkpoints/best.safetensors", "checkpoints/best.json", "checkpoints/last.safetensors",
+        "checkpoints/last.json", "checkpoints/resume.ckpt",
+    }  # fmt: skip
+
+
+def test_the_scores_are_those_of_the_held_out_subjects(pretrained_run):
+    metrics = json.loads((pretrained_run / "metrics.json").read_text())
+    assert set(metrics) == {"scores", "baselines", "folds", "leakage"}
+    assert set(metrics["scores"]) == {"r2_voxel", "r2_region"}
+    for score in metrics["scores"].values():
+        assert set(score) == {"value", "ci_low", "ci_high", "n"}
+        assert score["ci_low"] <= score["value"] <= score["ci_high"]
+        assert score["n"] == 2  # a fifth of twelve
+
+
+def test_the_log_has_a_curve_of_both_parts(pretrained_run):
+    log = pd.read_csv(pretrained_run / "logs" / "metrics.csv")
+    assert log["val/r2_voxel"].notna().sum() == log["val/r2_region"].notna().sum() == 3
+
+
+def test_the_picture_shows_what_was_hidden(pretrained_run, store_path):
+    grid = Store(store_path).grid
+    with np.load(pretrained_run / "reconstruction.npz") as picture:
+        assert set(picture) == {"original", "reconstructed", "hidden", "affine", "volume"}
+        hidden = picture["hidden"]
+        assert hidden.shape == picture["original"].shape == (7, 8, 9)
+        assert hidden[grid.mask].mean() == pytest.approx(0.75, abs=0.08)
+        same = picture["original"] == picture["reconstructed"]
+        assert same[~hidden].all()
+        assert not same[hidden].any()
+        np.testing.assert_array_equal(picture["affine"], grid.affine)
+
+
+def test_a_checkpoint_names_every_subject_it_has_seen(pretrained_run, store_path):
+    found = load_pretrained(pretrained_run)
+    assert sorted(found.subjects) == [f"s{number:02d}" for number in range(12)]
+    assert found.about["masking"] == {"kind": "region", "ratio": 0.75}
+    assert found.about["store_fingerprint"] == Store(store_path).fingerprint
+    np.testing.assert_allclose(found.mean, 100.0)
+    np.testing.assert_allclose(found.deviation, 2.0)
+
+
+def test_a_scan_shorter_than_a_window_is_named(pretrain_settings, tmp_path, capsys):
+    pretrain(pretrain_settings(tmp_path / "run", {"max_epochs": 1}))
+    assert "1 scans are shorter than a window of 8 volumes: s00_run-2" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pretrained_run) -> Path:
+    return pretrained_run
+
+
+def test_the_same_seed_gives_the_same_weights(pretrain_settings, undisturbed, tmp_path):
+    assert_same_weights(pretrain(pretrain_settings(tmp_path / "again")), undisturbed)
+
+
+def test_another_seed_gives_other_weights(pretrain_settings, undisturbed, tmp_path):
+    other = weights(pretrain(pretrain_settings(tmp_path / "other", seed=1)))
+    assert not torch.equal(other["model.encoder.embed.weight"], weights(undisturbed)["model.encoder.embed.weight"])
+
+
+@pytest.mark.parametrize(("epoch", "batch", "workers"), [(1, 0, 0), (1, 1, 0), (2, 1, 1)])
+def test_an_interrupted_run_ends_like_an_undisturbed_one(
+    pretrain_settings, undisturbed, tmp_path, epoch, batch, workers
+):
+    run = tmp_path / "run"
+    with pytest.raises(PowerCutError):
+        pretrain(pretrain_settings(run, {"callbacks": PowerCut(epoch, batch)}, workers=workers))
+    assert not (run / "provenance.json").exists()
+    pretrain(pretrain_settings(run, resume=True, workers=workers))
+    assert_same_weights(run, undisturbed)
+    assert (run / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
+    logs = [pd.read_csv(path / "logs" / "metrics.csv") for path in (run, undisturbed)]
+    pd.testing.assert_frame_equal(*logs, check_like=True)
+
+
+def test_nothing_to_resume_says_so_and_leaves_no_folder(pretrain_settings, tmp_path):
+    with pytest.raises(CheckpointError, match=r"resume\.ckpt: missing, so there is nothing to resume"):
+        pretrain(pretrain_settings(tmp_path / "run", resume=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_overwritten(pretrain_settings, pretrained_run):
+    with pytest.raises(ConfigError, match=r"not empty\. Choose another --out, or remove it; --resume goes on"):
+        pretrain(pretrain_settings(pretrained_run))
+
+
+def test_what_lightning_cannot_do_is_said_and_the_mended_command_may_follow(pretrain_settings, tmp_path):
+    with pytest.raises(ConfigError, match=r"trainer: .*hope"):
+        pretrain(pretrain_settings(tmp_path / "run", {"strategy": "hope"}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_scan_as_long_as_a_window_is_refused(pretrain_settings, tmp_path):
+    with pytest.raises(DataError, match="no scan has the 64 volumes of a window"):
+        pretrain(pretrain_settings(tmp_path / "run", tokens=TokensConfig(window_volumes=64, patch_volumes=4)))
+
+
+def test_one_subject_is_too_few(pretrain_settings, store_path, tmp_path):
+    store = Store(store_path)
+    with StoreWriter(tmp_path / "one.zarr", grid=store.grid, atlas=store.atlas, settings={}) as writer:
+        for row in store.scans.iloc[:2].to_dict(orient="records"):
+            key = row["scan"]
+            writer.add(row, store.window("s00_run-1"), store.mean(key), store.deviation(key))
+    settings = pretrain_settings(tmp_path / "run")
+    with pytest.raises(DataError, match="one subject only"):
+        pretrain(type(settings)(**{**vars(settings), "store": str(tmp_path / "one.zarr")}))

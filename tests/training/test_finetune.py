@@ -1,0 +1,54 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from fmrifm.config import OptimConfig
+from fmrifm.data.windows import Windows
+from fmrifm.training.finetune import WINDOWS, FinetuneModule, LabelledScans
+
+
+def test_a_scan_is_drawn_as_windows_of_its_own_with_its_label(store):
+    windows = Windows(store, ["s01_1", "s07_1"], 8)
+    signal, tr_s, label = LabelledScans(windows, np.array([1, 0]), seed=0)[1]
+    assert signal.shape == (WINDOWS, 8, 100)
+    assert (tr_s.item(), label.item()) == (2.5, 0.0)
+    whole = torch.from_numpy(store.window("s07_1"))
+    starts = [start for start in range(23) for drawn in signal if torch.equal(drawn, whole[start : start + 8])]
+    assert len(starts) == WINDOWS
+
+
+def test_the_same_seed_draws_the_same_windows(store):
+    def drawn(seed: int) -> torch.Tensor:
+        scans = LabelledScans(Windows(store, ["s01_1"], 8), np.array([1]), seed)
+        return torch.stack([scans[0][0] for _ in range(3)])
+
+    assert torch.equal(drawn(0), drawn(0))
+    assert not torch.equal(drawn(0), drawn(1))
+
+
+class Constant(nn.Module):
+    """Log-odds of 2 for every scan."""
+
+    def forward(self, signal: torch.Tensor, tr_s: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(signal),), 2.0)
+
+
+@pytest.mark.parametrize(("prevalence", "case", "control"), [(0.5, 1.0, 1.0), (0.25, 2.0, 2 / 3)])
+def test_rare_cases_weigh_as_much_as_frequent_controls(prevalence, case, control):
+    module = FinetuneModule(Constant(), OptimConfig(), prevalence)
+    module.log = lambda *arguments, **options: None  # there is no Trainer
+    batch = torch.zeros(2, 1, 1, 1), torch.ones(2), torch.tensor([1.0, 0.0])
+    losses = softplus(torch.tensor([-2.0, 2.0]))
+    assert module.training_step(batch).item() == pytest.approx((case * losses[0] + control * losses[1]).item() / 2)
+
+
+def test_the_whole_network_is_optimised_over_all_steps_of_the_fold():
+    module = FinetuneModule(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1)), OptimConfig(lr=0.5, warmup=0.5), 0.5)
+    module.trainer = SimpleNamespace(estimated_stepping_batches=8)
+    made = module.configure_optimizers()
+    assert sum(len(group["params"]) for group in made["optimizer"].param_groups) == 4
+    assert made["lr_scheduler"]["scheduler"].get_last_lr()[0] == pytest.approx(0.5 / 4)

@@ -1,0 +1,82 @@
+from functools import partial
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from fmrifm.config import OptimConfig
+from fmrifm.masking import MASKERS, hidden_share
+from fmrifm.training.datamodule import PretrainData
+from fmrifm.training.modules import PretrainModule
+
+OFF = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+
+
+class Seen(Callback):
+    """Notes the masks and the scores of every step and epoch."""
+
+    def __init__(self) -> None:
+        self.masks: list[torch.Tensor] = []
+        self.scores: list[tuple[float, float]] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: PretrainModule) -> None:
+        masker = pl_module.masker
+
+        def noted(*arguments: Any) -> torch.Tensor:
+            self.masks.append(masker(*arguments))
+            return self.masks[-1]
+
+        pl_module.masker = noted
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.scores.append(tuple(float(trainer.callback_metrics[f"val/r2_{level}"]) for level in ("voxel", "region")))
+
+
+@pytest.fixture
+def data(store) -> PretrainData:
+    train, held = ["s01_1", "s02_1", "s03_1"], ["s05_1"]
+    return PretrainData(store, train, held, volumes=8, batch_size=4, per_scan=2, workers=0, seed=0)
+
+
+def fit(pretrained, data, *, lr: float = 1e-3, **options: Any) -> tuple[Seen, PretrainModule]:
+    """Fit the tiny model from the same weights for two epochs."""
+    masker = partial(MASKERS["random"], ratio=0.6)
+    module = PretrainModule(pretrained.model.train(), masker, OptimConfig(lr=lr), queries=9, seed=5)
+    seen = Seen()
+    options = {"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0, **dict.fromkeys(OFF, False), **options}
+    L.Trainer(callbacks=[seen], **options).fit(module, datamodule=data)
+    return seen, module
+
+
+def test_every_step_hides_the_asked_share_and_other_tokens(pretrained, data):
+    seen, module = fit(pretrained, data)
+    assert [len(mask) for mask in seen.masks] == [4, 2, 4, 2]
+    for mask in seen.masks:
+        assert hidden_share(mask, module.model.tokenizer.pool).item() == pytest.approx(0.6, abs=0.02)
+    assert len({tuple(mask[0].tolist()) for mask in seen.masks}) == 4
+
+
+def test_the_masks_of_a_step_do_not_depend_on_what_was_drawn_before(pretrained, data):
+    all_steps, _ = fit(pretrained, data)
+    first_steps, _ = fit(pretrained, data, limit_train_batches=1)
+    assert torch.equal(all_steps.masks[2], first_steps.masks[1])  # both are the first of the second epoch
+
+
+def test_validation_masks_are_the_same_in_every_epoch(pretrained, data):
+    seen, _ = fit(pretrained, data, lr=1e-30)
+    assert seen.scores[0] == seen.scores[1]
+
+
+def test_a_model_that_says_nothing_explains_nothing(pretrained, data):
+    for parameter in pretrained.model.decoder.output.parameters():
+        torch.nn.init.zeros_(parameter)
+    seen, _ = fit(pretrained, data, lr=1e-30)
+    assert seen.scores[0] == pytest.approx((0.0, 0.0), abs=1e-6)
+
+
+def test_training_moves_towards_what_can_be_predicted(pretrained, data):
+    seen, _ = fit(pretrained, data, lr=3e-2, max_epochs=12)
+    assert seen.scores[-1] > seen.scores[0]
+    assert seen.scores[-1][0] > -0.1  # random weights start far below the temporal mean
