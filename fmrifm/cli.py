@@ -27,7 +27,10 @@ def run() -> None:
     logging.disable(logging.INFO)  # Lightning greets and advertises; its warnings stay
     for message in _NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("fmrifm: interrupted.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

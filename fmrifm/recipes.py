@@ -99,12 +99,15 @@ def read_recipe(name: str, command: str) -> dict[str, Any]:
 
 
 def _with_recipe(command: str, words: list[str]) -> list[str]:
-    """Replace the name of each recipe by its settings for this command."""
+    """Put recipes first, each as its settings for this command: the options win, wherever they stand."""
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
-    for position, word in enumerate(words[:-1]):
-        if word == "--config":
-            words[position + 1] = yaml.safe_dump(read_recipe(words[position + 1], command))
-    return words
+    recipes: list[str] = []
+    while "--config" in words[:-1]:
+        position = words.index("--config")
+        name = words[position + 1]
+        del words[position : position + 2]
+        recipes += ["--config", yaml.safe_dump(read_recipe(name, command))]
+    return recipes + words
 
 
 def _is_special(field: "Field[Any]") -> bool:

@@ -1,5 +1,6 @@
 """The wheel holds all that it needs and runs where there is no source tree."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 import fmrifm
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("pretrain", "evaluate", "attribute")
 
 
 def _run(*command: str | Path, cwd: Path) -> str:
@@ -69,6 +71,11 @@ def test_the_installed_command_says_what_it_can_do(binaries, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_demo_runs_from_the_wheel_outside_the_repository(binaries, tmp_path):
+def test_the_demo_runs_from_the_wheel_outside_the_repository_and_finds_what_was_planted(binaries, tmp_path):
+    out = tmp_path / "demo"
     _run(binaries / "fmrifm", "demo", "--out", "demo", cwd=tmp_path)
-    assert "<html" in (tmp_path / "demo" / "report.html").read_text()
+    assert "Synthetic cohort." in (out / "report.html").read_text(encoding="utf-8")
+    scores = {stage: json.loads((out / stage / "metrics.json").read_text())["scores"] for stage in STAGES}
+    assert scores["pretrain"]["r2_region"]["value"] > 0  # hidden regions are predicted better than by their mean
+    assert scores["evaluate"]["auc"]["value"] >= 0.85
+    assert scores["attribute"]["auc_planted_occlusion"]["value"] >= 0.9

@@ -27,9 +27,8 @@ from fmrifm.data.windows import Windows
 from fmrifm.evaluation.metrics import Score, bootstrap
 from fmrifm.evaluation.probe import scan_windows
 from fmrifm.evaluation.splits import labelled_scans
-from fmrifm.stages.finetune import same_grid
 from fmrifm.stages.folder import names, run_folder
-from fmrifm.stages.pretrain import long_enough
+from fmrifm.stages.inputs import long_enough, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 from fmrifm.training.classifiers import FittedFold, load_folds
 

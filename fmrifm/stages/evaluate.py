@@ -18,8 +18,9 @@ from fmrifm.evaluation.baselines import baseline_predictions, connectomes
 from fmrifm.evaluation.leakage import leaks
 from fmrifm.evaluation.metrics import Score, by_subject, classification_scores
 from fmrifm.evaluation.splits import Fold, labelled_scans, make_folds
-from fmrifm.stages.finetune import fit_and_predict, labelled, same_grid
+from fmrifm.stages.finetune import fit_and_predict
 from fmrifm.stages.folder import RunFolder, run_folder
+from fmrifm.stages.inputs import labelled, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 
 

@@ -13,13 +13,12 @@ from rich.progress import track
 
 from fmrifm.config import FinetuneConfig
 from fmrifm.data.store import Store
-from fmrifm.errors import DataError
 from fmrifm.evaluation.crossval import fit_folds, predict
 from fmrifm.evaluation.leakage import leaks
 from fmrifm.evaluation.metrics import by_subject, classification_scores
-from fmrifm.evaluation.splits import Fold, labelled_scans, make_folds
+from fmrifm.evaluation.splits import Fold, make_folds
 from fmrifm.stages.folder import RunFolder, run_folder
-from fmrifm.stages.pretrain import long_enough
+from fmrifm.stages.inputs import labelled, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained, save_pretrained
 from fmrifm.training.classifiers import save_fold
 
@@ -62,31 +61,3 @@ def fit_and_predict(
         save_fold(run.checkpoints, fold, pooling=config.pooling, full=full)
         tables.append(predict(fold, store, scans))
     return pd.concat(tables, ignore_index=True)
-
-
-def labelled(store: Store, target: str, pretrained: Pretrained) -> pd.DataFrame:
-    """Scans with a label and a window's length; the others are counted on the console."""
-    scans = labelled_scans(long_enough(store, pretrained.tokens.window_volumes), target)
-    if missing := len(store.scans) - len(scans):
-        Console(stderr=True).print(f"{missing} of {len(store.scans)} scans have no usable label in {target!r}.")
-    return scans.reset_index(drop=True)
-
-
-def same_grid(pretrained: Pretrained, store: Store) -> None:
-    """Refuse a store whose voxels or regions are not those of the checkpoint.
-
-    Raises:
-        DataError: Grid, brain mask or labels differ.
-    """
-    ours, theirs = pretrained.grid, store.grid
-    same = ours.shape == theirs.shape and np.allclose(ours.affine, theirs.affine)
-    if not (same and np.array_equal(ours.mask, theirs.mask)):
-        raise DataError(
-            f"{store.path}: its grid is {theirs.shape} at {theirs.spacing_mm} mm, the checkpoint's {ours.shape} at "
-            f"{ours.spacing_mm} mm. Prepare the scans with the same spacing_mm."
-        )
-    if not np.array_equal(pretrained.atlas.labels, store.atlas.labels):
-        raise DataError(
-            f"{store.path}: its regions ({store.atlas.origin}) are not those that the checkpoint was pretrained with "
-            f"({pretrained.atlas.origin}). Prepare the scans with the same atlas."
-        )

@@ -11,10 +11,8 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import pandas as pd
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from rich.console import Console
 
 from fmrifm.config import PretrainConfig
 from fmrifm.data.store import Store
@@ -23,6 +21,7 @@ from fmrifm.errors import CheckpointError, DataError
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
 from fmrifm.masking import MASKERS
 from fmrifm.stages.folder import RunFolder, run_folder
+from fmrifm.stages.inputs import long_enough
 from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
 from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
 from fmrifm.training.datamodule import PretrainData, split_subjects
@@ -69,22 +68,6 @@ def pretrain(config: PretrainConfig) -> Path:
         if trainer.is_global_zero:
             _score(config, store, run, keys["held"])
     return run.path
-
-
-def long_enough(store: Store, volumes: int) -> pd.DataFrame:
-    """Scans that hold a window; shorter ones are named on the console.
-
-    Raises:
-        DataError: None does.
-    """
-    scans = store.scans
-    short = scans["n_volumes"] < volumes
-    if short.all():
-        raise DataError(f"{store.path}: no scan has the {volumes} volumes of a window. Lower tokens.window_volumes.")
-    if short.any():
-        left_out = ", ".join(scans.loc[short, "scan"])
-        Console(stderr=True).print(f"{short.sum()} scans are shorter than a window of {volumes} volumes: {left_out}")
-    return scans[~short]
 
 
 def _trainer(config: PretrainConfig, run: RunFolder, describe: Callable[[Mapping[str, Any]], Pretrained]) -> L.Trainer:

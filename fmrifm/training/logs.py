@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +18,12 @@ def continued_log(folder: Path) -> Iterator[None]:
     _join([earlier, log], into=log)
 
 
-@rank_zero_only  # type: ignore[untyped-decorator]
+@rank_zero_only
 def _join(parts: list[Path], into: Path) -> None:
-    tables = [pd.read_csv(part, float_precision="round_trip") for part in parts if part.is_file()]
+    tables = [pd.read_csv(part) for part in parts if part.is_file()]
     for part in parts:
         part.unlink(missing_ok=True)
     if tables:
         # The steps between the last checkpoint and the interruption are run, and logged, again.
-        kept = [table[table["step"] < after["step"].min()] for table, after in zip(tables, tables[1:], strict=False)]
+        kept = [table[table["step"] < after["step"].min()] for table, after in pairwise(tables)]
         pd.concat([*kept, tables[-1]]).to_csv(into, index=False)

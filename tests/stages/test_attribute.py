@@ -53,7 +53,7 @@ def test_systems_sum_up_their_regions(attributed_run, regions):
 
 def test_the_planted_regions_lead_the_ranking(attributed_run, regions):
     occlusion = regions[regions["method"] == "occlusion"].set_index("index")
-    assert set(occlusion["importance"].nlargest(2).index) == {10, 20}
+    assert set(occlusion["importance"].nlargest(3).index) == {10, 20, 30}
     scores = json.loads((attributed_run / "metrics.json").read_text())["scores"]
     assert set(scores) == {"auc_planted_fidelity", "auc_planted_occlusion"}
     assert {"value": 1.0, "n": 6}.items() <= scores["auc_planted_occlusion"].items()

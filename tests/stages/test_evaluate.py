@@ -26,7 +26,7 @@ def test_the_classifier_stands_beside_every_baseline(evaluated_run):
         assert all(set(score) == {"value", "ci_low", "ci_high", "n"} for score in scores.values())
         assert {score["n"] for score in scores.values()} == {11}
     assert metrics["baselines"]["majority"]["auc"]["value"] == 0.5
-    assert metrics["baselines"]["connectome"]["auc"]["value"] == 1.0  # regions 10 and 20 say it all
+    assert metrics["baselines"]["connectome"]["auc"]["value"] == 1.0  # regions 10, 20 and 30 say it all
 
 
 def test_baselines_predict_the_same_subjects_in_the_same_folds(evaluated_run):

@@ -31,9 +31,14 @@ def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path):
 
 def test_nothing_is_lost_when_a_resumed_run_is_interrupted_too(tmp_path):
     log(tmp_path, 9, 19, loss=1.0)
-    with pytest.raises(KeyboardInterrupt), continued_log(tmp_path):
-        log(tmp_path, 19, 29, loss=0.5)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with continued_log(tmp_path):
+            log(tmp_path, 19, 29, loss=0.5)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     with continued_log(tmp_path):
         log(tmp_path, 29, 39, loss=0.25)
     assert logged(tmp_path) == [(9, 1.0), (19, 0.5), (29, 0.25), (39, 0.25)]

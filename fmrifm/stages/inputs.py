@@ -1,0 +1,54 @@
+"""What the stages after `prepare` read: usable scans, on the grid that the checkpoint knows."""
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from fmrifm.data.store import Store
+from fmrifm.errors import DataError
+from fmrifm.evaluation.splits import labelled_scans
+from fmrifm.training.checkpoint import Pretrained
+
+
+def long_enough(store: Store, volumes: int) -> pd.DataFrame:
+    """Scans that hold a window; shorter ones are named on the console.
+
+    Raises:
+        DataError: None does.
+    """
+    scans = store.scans
+    short = scans["n_volumes"] < volumes
+    if short.all():
+        raise DataError(f"{store.path}: no scan has the {volumes} volumes of a window. Lower tokens.window_volumes.")
+    if short.any():
+        left_out = ", ".join(scans.loc[short, "scan"])
+        Console(stderr=True).print(f"{short.sum()} scans are shorter than a window of {volumes} volumes: {left_out}")
+    return scans[~short]
+
+
+def labelled(store: Store, target: str, pretrained: Pretrained) -> pd.DataFrame:
+    """Scans with a label and a window's length; the others are counted on the console."""
+    scans = labelled_scans(long_enough(store, pretrained.tokens.window_volumes), target)
+    if missing := len(store.scans) - len(scans):
+        Console(stderr=True).print(f"{missing} of {len(store.scans)} scans have no usable label in {target!r}.")
+    return scans.reset_index(drop=True)
+
+
+def same_grid(pretrained: Pretrained, store: Store) -> None:
+    """Refuse a store whose voxels or regions are not those of the checkpoint.
+
+    Raises:
+        DataError: Grid, brain mask or labels differ.
+    """
+    ours, theirs = pretrained.grid, store.grid
+    same = ours.shape == theirs.shape and np.allclose(ours.affine, theirs.affine)
+    if not (same and np.array_equal(ours.mask, theirs.mask)):
+        raise DataError(
+            f"{store.path}: its grid is {theirs.shape} at {theirs.spacing_mm} mm, the checkpoint's {ours.shape} at "
+            f"{ours.spacing_mm} mm. Prepare the scans with the same spacing_mm."
+        )
+    if not np.array_equal(pretrained.atlas.labels, store.atlas.labels):
+        raise DataError(
+            f"{store.path}: its regions ({store.atlas.origin}) are not those that the checkpoint was pretrained with "
+            f"({pretrained.atlas.origin}). Prepare the scans with the same atlas."
+        )

@@ -1,0 +1,71 @@
+import inspect
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import pytest
+
+from fmrifm import config
+from fmrifm.config import (
+    FinetuneConfig,
+    MaskingConfig,
+    ModelConfig,
+    OptimConfig,
+    PrepareConfig,
+    PretrainConfig,
+    TokensConfig,
+)
+from fmrifm.errors import ConfigError
+
+PREPARE = {"source": "table", "root": "scans", "out": "store"}
+PRETRAIN = {"store": "store", "out": "run"}
+FINETUNE = {**PRETRAIN, "checkpoint": "run"}
+SETTINGS = [kind for kind in vars(config).values() if is_dataclass(kind)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "said"),
+    [
+        (PrepareConfig, {**PREPARE, "spacing_mm": 0.5}, "spacing_mm is 0.5; expected a voxel size between 1 and 12 mm"),
+        (PrepareConfig, {**PREPARE, "min_coverage": 1.5}, "min_coverage is 1.5"),
+        (PrepareConfig, {**PREPARE, "min_volumes": 1}, "min_volumes is 1"),
+        (PrepareConfig, {**PREPARE, "jobs": 0}, "jobs is 0"),
+        (TokensConfig, {"edge_voxels": 0}, "tokens.edge_voxels is 0"),
+        (TokensConfig, {"grow_mm": -1.0}, "tokens.grow_mm is -1.0"),
+        (TokensConfig, {"patch_volumes": 7}, "tokens.patch_volumes is 7; expected a divisor of the window, 24"),
+        (TokensConfig, {"patch_volumes": 0}, "tokens.patch_volumes is 0"),
+        (MaskingConfig, {"ratio": 0.0}, "masking.ratio is 0.0; expected a share between 0 and 1"),
+        (MaskingConfig, {"ratio": 1.0}, "masking.ratio is 1.0"),
+        (ModelConfig, {"width": 100}, "model.heads is 6; expected a divisor of 100"),
+        (ModelConfig, {"heads": 0}, "model.heads is 0"),
+        (ModelConfig, {"layers": 0}, "model.layers is 0"),
+        (ModelConfig, {"queries": 0}, "model.queries is 0"),
+        (OptimConfig, {"lr": 0.0}, "optim.lr is 0.0"),
+        (OptimConfig, {"warmup": 1.0}, "optim.warmup is 1.0"),
+        (OptimConfig, {"batch_size": 0}, "optim.batch_size is 0"),
+        (PretrainConfig, {**PRETRAIN, "windows_per_scan": 0}, "windows_per_scan is 0"),
+        (PretrainConfig, {**PRETRAIN, "validation": 1.0}, "validation is 1.0"),
+        (FinetuneConfig, {**FINETUNE, "folds": 1}, "folds is 1"),
+        (FinetuneConfig, {**FINETUNE, "penalty": 0.0}, "penalty is 0.0"),
+        (FinetuneConfig, {**FINETUNE, "epochs": 0}, "epochs and lr is"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_name_and_value(kind: type, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        kind(**wrong)
+    assert said in str(error.value)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        MaskingConfig().ratio = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_every_setting_says_what_it_means(kind: type) -> None:
+    assert kind.__doc__
+    source = inspect.getsource(kind)
+    for field in fields(kind):
+        if field.name in kind.__annotations__ and not is_dataclass(field.type):
+            declared = source.index(f"    {field.name}: ")
+            following = source[declared:].splitlines()[1]
+            assert following.startswith('    """'), f"{kind.__name__}.{field.name}"
