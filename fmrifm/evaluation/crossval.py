@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from torch.utils.data import DataLoader
 
 from fmrifm.config import FinetuneConfig, OptimConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
-from fmrifm.evaluation.probe import fit_head, scan_features, scan_windows
+from fmrifm.evaluation.probe import fit_head, scan_features
 from fmrifm.evaluation.splits import Fold
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.training.checkpoint import Pretrained
@@ -28,8 +31,8 @@ _SCANS_A_STEP = 4
 
 def fit_folds(
     pretrained: Pretrained, store: Store, scans: pd.DataFrame, folds: list[Fold], config: FinetuneConfig, logs: Path
-) -> Iterator[FittedFold]:
-    """Fit one classifier a fold.
+) -> Iterator[tuple[FittedFold, pd.DataFrame]]:
+    """Fit one classifier a fold, and let it predict the subjects it never saw.
 
     Args:
         pretrained: Encoder to start from.
@@ -38,30 +41,34 @@ def fit_folds(
         folds: Who is learnt from and who is not.
         config: Encoder, pooling, penalty and optimiser settings.
         logs: Folder for the Trainer's logs where the encoder is trained too.
+
+    Yields:
+        The fitted fold, and its held-out predictions: scan, subject, site, label, fold, probability.
     """
     windows = Windows(store, scans["scan"].tolist(), pretrained.tokens.window_volumes)
     start = ScanClassifier(pretrained.model, config.pooling)
     # The features are the same in every fold: the encoder has not seen a label yet.
-    features = scan_features(start, windows, range(len(scans)))
+    every = track(range(len(scans)), description="Features", console=Console(stderr=True))
+    features = scan_features(start, windows, every)
     label = scans["label"].to_numpy(np.int64)
     for number, fold in enumerate(folds):
-        train = np.flatnonzero(scans["subject"].isin(fold.train))
+        train, test = (np.flatnonzero(scans["subject"].isin(part)) for part in (fold.train, fold.test))
         classifier = copy.deepcopy(start)
         classifier.set_head(*fit_head(features[train], label[train], config.penalty))
+        held_out = features[test]
         if config.encoder == "full":
             _train(classifier, store, scans.iloc[train], config, logs / f"fold-{number}")
-        classifier.eval()
-        yield FittedFold(number=number, target=config.target, classifier=classifier, train=fold.train, test=fold.test)
+            held_out = scan_features(classifier, windows, test.tolist())
+        fitted = FittedFold(
+            number=number, target=config.target, classifier=classifier.eval(), train=fold.train, test=fold.test
+        )
+        yield fitted, _predict(fitted, held_out, scans.iloc[test])
 
 
 @torch.no_grad()
-def predict(fold: FittedFold, store: Store, scans: pd.DataFrame) -> pd.DataFrame:
-    """Held-out predictions of a fold: scan, subject, site, label, fold, probability."""
-    test = scans[scans["subject"].isin(fold.test)]
-    windows = Windows(store, test["scan"].tolist(), fold.classifier.autoencoder.tokenizer.window)
-    log_odds = [fold.classifier(*scan_windows(windows, scan)).item() for scan in range(len(test))]
-    probability = torch.tensor(log_odds).sigmoid().numpy()
-    return test[["scan", "subject", "site", "label"]].assign(fold=fold.number, probability=probability)
+def _predict(fold: FittedFold, features: NDArray[np.float32], scans: pd.DataFrame) -> pd.DataFrame:
+    probability = fold.classifier.score(torch.from_numpy(features)).sigmoid().numpy()
+    return scans[["scan", "subject", "site", "label"]].assign(fold=fold.number, probability=probability)
 
 
 def _train(classifier: ScanClassifier, store: Store, scans: pd.DataFrame, config: FinetuneConfig, logs: Path) -> None:

@@ -8,12 +8,10 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import track
 
 from fmrifm.config import FinetuneConfig
 from fmrifm.data.store import Store
-from fmrifm.evaluation.crossval import fit_folds, predict
+from fmrifm.evaluation.crossval import fit_folds
 from fmrifm.evaluation.leakage import leaks
 from fmrifm.evaluation.metrics import by_subject, classification_scores
 from fmrifm.evaluation.splits import Fold, make_folds
@@ -55,9 +53,7 @@ def fit_and_predict(
     L.seed_everything(config.seed, verbose=False)
     save_pretrained(run.checkpoints / "pretrained", pretrained)
     tables = []
-    fitted = fit_folds(pretrained, store, scans, folds, config, run.path / "logs")
-    for fold in track(fitted, description="Folds", total=len(folds), console=Console(stderr=True)):
-        full = config.encoder == "full"
-        save_fold(run.checkpoints, fold, pooling=config.pooling, full=full)
-        tables.append(predict(fold, store, scans))
+    for fold, predictions in fit_folds(pretrained, store, scans, folds, config, run.path / "logs"):
+        save_fold(run.checkpoints, fold, pooling=config.pooling, full=config.encoder == "full")
+        tables.append(predictions)
     return pd.concat(tables, ignore_index=True)

@@ -5,22 +5,24 @@ checkpoints/resume.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one he
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
+import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fmrifm.config import PretrainConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
-from fmrifm.errors import CheckpointError, DataError
+from fmrifm.errors import CheckpointError, ConfigError, DataError
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
 from fmrifm.masking import MASKERS
-from fmrifm.stages.folder import RunFolder, run_folder
+from fmrifm.stages.folder import RunFolder, plain, run_folder
 from fmrifm.stages.inputs import long_enough
 from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
 from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
@@ -36,8 +38,11 @@ def pretrain(config: PretrainConfig) -> Path:
     Raises:
         DataError: The store is none, or has too few scans that are long enough.
         CheckpointError: `resume` without a run to go on with.
+        ConfigError: `resume` with other settings than those of the run.
     """
     store = Store(config.store)
+    if config.resume:
+        _check_same_settings(config)
     with run_folder("pretrain", config, store, resume=config.resume) as run:
         L.seed_everything(config.seed, verbose=False)
         scans = long_enough(store, config.tokens.window_volumes)
@@ -106,6 +111,19 @@ def _describer(
         )
 
     return describe
+
+
+def _check_same_settings(config: PretrainConfig) -> None:
+    """Refuse to go on as another experiment; where data lies, and what trains on what, may differ."""
+    if not (begun := Path(config.out) / "config.yaml").is_file():
+        return
+    before, now = yaml.safe_load(begun.read_text()), plain(asdict(config))
+    for name in set(now) - {"store", "out", "resume", "workers", "trainer"}:
+        if now[name] != before.get(name):
+            raise ConfigError(
+                f"{begun}: the run was begun with {name} {before.get(name)}, not {now[name]}. "
+                "Resume with the same settings, or choose another --out."
+            )
 
 
 def _resume_path(config: PretrainConfig, run: RunFolder) -> Path | None:

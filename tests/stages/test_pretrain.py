@@ -129,6 +129,13 @@ def test_nothing_to_resume_says_so_and_leaves_no_folder(pretrain_settings, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_is_not_resumed_as_another_experiment(pretrain_settings, pretrained_run):
+    before = (pretrained_run / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match=r"the run was begun with seed 0, not 1\. Resume with the same settings"):
+        pretrain(pretrain_settings(pretrained_run, resume=True, seed=1))
+    assert (pretrained_run / "config.yaml").read_text() == before
+
+
 def test_a_finished_run_is_not_overwritten(pretrain_settings, pretrained_run):
     with pytest.raises(ConfigError, match=r"not empty\. Choose another --out, or remove it; --resume goes on"):
         pretrain(pretrain_settings(pretrained_run))
