@@ -25,7 +25,7 @@ def provenance_section(runs: Sequence[Run]) -> Section:
         for run in runs
         if run.recipe
     ]
-    redo = [Code(caption="Commands that redo these runs", text="\n".join(commands))] if commands else []
+    redo = [Code(caption="Commands that redo these runs; give each another --out, since a run folder is never overwritten", text="\n".join(commands))] if commands else []
     return Section(
         title="Provenance",
         sentences=[_DISCLAIMER],
@@ -47,7 +47,7 @@ def _stages(runs: Sequence[Run]) -> Table:
     rows = []
     for run in runs:
         took = run.provenance.get("wall_time_s")
-        facts = [_text(run.provenance.get(key)) for key in _FACTS]
+        facts = [_text(run.provenance.get(key), 10 if key == "git_commit" else 19) for key in _FACTS]
         rows.append([run.stage, run.name, duration(took) if isinstance(took, int | float) else MISSING, *facts])
     columns = ["stage", "run", "took", *_FACTS.values()]
     return Table(caption="Runs behind this page; config, store and commit by their hashes.", columns=columns, rows=rows)
@@ -63,5 +63,5 @@ def _versions(runs: Sequence[Run]) -> list[Table]:
     return [Table(caption="Software versions.", columns=["package", "version"], rows=rows)] if rows else []
 
 
-def _text(value: Any) -> str:
-    return MISSING if value is None else str(value)[:19]
+def _text(value: Any, length: int) -> str:
+    return MISSING if value is None else str(value)[:length]
