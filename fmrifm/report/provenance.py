@@ -15,6 +15,7 @@ _FACTS = {
     "git_commit": "commit",
 }
 _DISCLAIMER = "fmrifm is a research tool. Nothing on this page is a medical diagnosis, nor a basis for one."
+_REDO = "Commands that redo these runs; give each another --out, since a run folder is never overwritten."
 
 
 def provenance_section(runs: Sequence[Run]) -> Section:
@@ -25,7 +26,7 @@ def provenance_section(runs: Sequence[Run]) -> Section:
         for run in runs
         if run.recipe
     ]
-    redo = [Code(caption="Commands that redo these runs; give each another --out, since a run folder is never overwritten", text="\n".join(commands))] if commands else []
+    redo = [Code(caption=_REDO, text="\n".join(commands))] if commands else []
     return Section(
         title="Provenance",
         sentences=[_DISCLAIMER],
