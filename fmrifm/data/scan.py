@@ -35,9 +35,13 @@ class ScanRecord:
     site: str = "unknown"
     """Where it was measured."""
     tr_s: float | None = None
-    """Repetition time in seconds where a sidecar or table states one; else the header's is used."""
+    """Repetition time in seconds where a table states one; it goes before the header's."""
+    sidecar_tr_s: float | None = None
+    """Repetition time in seconds that a JSON sidecar states; the header's has to agree with it."""
     confounds: Path | None = None
     """Table of nuisance time courses, one row per volume."""
+    brain_mask: Path | None = None
+    """Mask of the brain in the scan's own space."""
     columns: Mapping[str, Value] = field(default_factory=dict)
     """Label and covariates: dx (0 control, 1 ADHD), dx_subtype, age, sex, handedness, iq, mean_fd, ..."""
 
@@ -50,9 +54,11 @@ class ScanRecord:
         """The record as one flat row of the scan table, with its path from the data set's folder."""
         fields = asdict(self)
         columns = fields.pop("columns")
-        fields.pop("confounds")
+        for name in ("confounds", "brain_mask", "sidecar_tr_s"):  # how a scan is prepared, not what it is
+            fields.pop(name)
         fields["path"] = Path(os.path.relpath(self.path, root)).as_posix()
-        return {"scan": self.key, **fields, **{name: columns[name] for name in columns if name not in fields}}
+        known = {"scan": self.key, **fields}
+        return known | {name: columns[name] for name in columns if name not in known}
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Found:
     """Scans to prepare."""
     refused: list[tuple[Path, str]] = field(default_factory=list)
     """Files that were left out, each with the reason."""
+    n_beyond: int = 0
+    """Scans of subjects beyond the first `n_subjects` that were asked for; neither taken nor refused."""
 
 
 def parse_value(text: str) -> Value:
@@ -82,10 +90,12 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV, or a TSV by its suffix, with every cell as text.
 
     Raises:
-        DataError: It is empty, ragged or not UTF-8.
+        DataError: It is missing, may not be read, empty, ragged or not UTF-8.
     """
     separator = "\t" if path.suffix == ".tsv" else ","
     try:
         return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}). Save it as UTF-8 with one row a line.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check that it is there and may be read.") from None
