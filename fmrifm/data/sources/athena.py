@@ -1,91 +1,125 @@
 """ADHD-200 as the Athena pipeline distributes it.
 
-    <Site>_preproc/<Site>/<id>/sfnwmrda<id>_session_<s>_rest_<r>.nii.gz   band-passed; without `f`: not filtered
-    <Site>_preproc/<Site>/<Site>_phenotypic.csv                           one table a site
+    <Site>_preproc/<Site>/<id>/sfnwmrda<id>_session_<s>_rest_<r>.nii.gz   s smoothed, f band-passed, n nuisance removed
+    <Site>_TestRelease_preproc/...                                        the same for the test set
+    <Site>_phenotypic.csv                                                 one table a folder, in it or anywhere
     allSubs_testSet_phenotypic_dx.csv                                     diagnoses of the test set, anywhere
 
-Ids have seven digits in paths and no leading zeros in tables.
+`_preproc_filtfix` folders hold the corrected band-pass and go before `_preproc`. Ids have seven digits
+in paths and no leading zeros in tables. Peking_1, _2 and _3 are three data sets of one institute, all
+`Site` 1 in the tables; as sites they stay apart here, so leaving out one leaves its sisters in.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from fmrifm.data.scan import Found, ScanRecord, Value, parse_value, read_table
+from fmrifm.data.scan import Found, ScanRecord
+from fmrifm.data.sources.folders import list_files
+from fmrifm.data.sources.phenotypes import Cells, Table, columns, look_up, read_phenotypes
 from fmrifm.errors import DataError
 
-_NAME = re.compile(r"s(?P<filtered>f?)nwmrda(?P<id>\d{7})_session_(?P<session>\d+)_rest_(?P<run>\d+)\.nii(\.gz)?")
+_NAME = re.compile(
+    r"(?P<version>s?f?n?)wmrda(?P<id>\d{1,7})_session_(?P<session>\d+)_rest_(?P<run>\d+)\.nii(\.gz)?", re.ASCII
+)
+_FOLDER = re.compile(r"(?P<site>.+?)(?P<test>_TestRelease)?_preproc(?P<fixed>_filtfix)?")
+_TABLE = re.compile(r"(?P<site>.+?)(?P<test>_TestRelease)?_phenotypic.*\.csv")
 _TEST_SET = "allSubs_testSet_phenotypic_dx.csv"
-_SEX: dict[Value, Value] = {0: "F", 1: "M"}
-_HAND: dict[Value, Value] = {"L": 0, "R": 1}
 
-Cells = dict[str, Value]
-"""One row of a phenotypic table, cell by column; missing ones are left out."""
+
+@dataclass(frozen=True)
+class Part:
+    """The part of ADHD-200 that a folder or table holds."""
+
+    site: str
+    test: bool
+
+
+Tables = Mapping[Part, Sequence[Table]]
 
 
 def find(root: Path) -> Found:
-    """Find the scans of every `*_preproc` folder at or below `root`.
+    """Find the scans of every `*_preproc` folder at or below `root`, the best version of a run first.
 
-    Where a run is there both filtered and unfiltered, the unfiltered file is refused.
+    Best is band-passed, then smoothed, then without nuisance signal. A scan is refused when its
+    part of ADHD-200 has a phenotypic table and no table has its id.
 
     Raises:
-        DataError: No scan has the expected place and name.
+        DataError: No scan has the expected place and name, or a table cannot be read.
     """
-    trees = [root] if root.name.endswith("_preproc") else sorted(root.rglob("*_preproc"))
-    test_set = _read_tables(sorted(root.rglob(_TEST_SET)))
-    found = Found([])
-    for tree in trees:
-        _find_site(tree, test_set, found)
-    if not found.records:
+    files, refused = list_files(root)
+    tables, test_set = _read_tables(files)
+    found = Found([], refused)
+    scans = [(path, match) for path in files if (match := _NAME.fullmatch(path.name))]
+    for path, match in sorted(scans, key=lambda scan: _rank(*scan)):
+        try:
+            found.records.append(_record(path, match, tables, test_set))
+        except DataError as error:
+            refused.append((path, str(error)))
+    if not scans:
         raise DataError(
-            f"{root}: no Athena scan below {len(trees)} *_preproc folders. Expected "
+            f"{root}: no Athena scan among {len(files)} files. Expected "
             "<Site>_preproc/<Site>/<id>/sfnwmrda<id>_session_1_rest_1.nii.gz; point --root at the folder above them."
         )
     return found
 
 
-def _find_site(tree: Path, test_set: Mapping[int, Cells], found: Found) -> None:
-    site = tree.name.removesuffix("_preproc")
-    tables = _read_tables(sorted([*tree.glob("*_phenotypic*.csv"), *tree.glob("*/*_phenotypic*.csv")]))
-    runs: dict[tuple[str, str, str], Path] = {}
-    # "sfnwmrda" sorts before "snwmrda", so the filtered file of a run comes first.
-    for path in sorted([*tree.glob("*/*.nii*"), *tree.glob("*/*/*.nii*")], key=lambda path: (path.parent, path.name)):
-        if not (match := _NAME.fullmatch(path.name)):
-            continue
-        run = (match["id"], match["session"], match["run"])
-        if run in runs and not match["filtered"]:
-            found.refused.append((path, f"the unfiltered copy of a run that is taken filtered, {runs[run].name}"))
-            continue
-        runs.setdefault(run, path)
-        cells = {**test_set.get(int(match["id"]), {}), **tables.get(int(match["id"]), {})}
-        columns = _columns(cells, session=match["session"], run=match["run"])
-        found.records.append(
-            ScanRecord(path=path, subject=run[0], session=run[1], run=run[2], site=site, columns=columns)
-        )
+def _rank(path: Path, match: re.Match[str]) -> tuple[object, ...]:
+    """Runs in order of site and id; of one run the versions from best to worst."""
+    folder = _folder(path)
+    site, fixed = (folder["site"], bool(folder["fixed"])) if folder else ("", False)
+    worse = [letter not in match["version"] for letter in "fsn"]
+    return site, match["id"].zfill(7), match["session"], match["run"], not fixed, worse, path
 
 
-def _read_tables(paths: list[Path]) -> dict[int, Cells]:
-    """Rows by id over all tables; a later table only fills what earlier ones leave out."""
-    rows: dict[int, Cells] = {}
-    for path in paths:
-        for row in read_table(path).to_dict(orient="records"):
-            cells = {str(name).strip(): parse_value(str(text)) for name, text in row.items()}
-            known = {name: value for name, value in cells.items() if value is not None}
-            if isinstance(subject := known.get("ScanDir ID", known.get("ID")), int):
-                rows[subject] = {**known, **rows.get(subject, {})}
-    return rows
+def _folder(path: Path) -> re.Match[str] | None:
+    """The `*_preproc` folder that a file lies in, nearest first."""
+    return next((match for folder in path.absolute().parents if (match := _FOLDER.fullmatch(folder.name))), None)
 
 
-def _columns(cells: Cells, *, session: str, run: str) -> Cells:
-    """Label and covariates of one scan in fmrifm's words."""
-    subtype = cells.get("DX")
-    hand = cells.get("Handedness")
-    return {
-        "dx": None if subtype is None else int(subtype != 0),
-        "dx_subtype": subtype,
-        "age": cells.get("Age"),
-        "sex": _SEX.get(cells.get("Gender")),
-        "handedness": _HAND.get(hand, hand),  # a code at most sites, the Edinburgh score at NYU
-        "iq": cells.get("Full4 IQ", cells.get("Full2 IQ")),  # `IQ Measure` is the code of the test
-        "qc_rest": cells.get(f"QC_Rest_{run}") if session == "1" else None,
-    }
+def _record(path: Path, match: re.Match[str], tables: Tables, test_set: Sequence[Table]) -> ScanRecord:
+    if not (folder := _folder(path)):
+        raise DataError("no folder above it is named <Site>_preproc, so its site is unknown; name it so")
+    if path.parent.name.isdecimal() and int(path.parent.name) != int(match["id"]):
+        raise DataError(f"its name says id {match['id']}, its folder {path.parent.name}; put it where it belongs")
+    part = Part(folder["site"], bool(folder["test"]))
+    cells = _cells(int(match["id"]), part, tables, test_set)
+    return ScanRecord(
+        path=path,
+        subject=match["id"].zfill(7),
+        session=match["session"],
+        run=match["run"],
+        site=part.site,
+        columns={
+            **columns(cells, session=match["session"], run=match["run"]),
+            "release": "test" if part.test else "train",
+            "filtered": "f" in match["version"],
+        },
+    )
+
+
+def _cells(subject: int, part: Part, tables: Tables, test_set: Sequence[Table]) -> Cells:
+    """What is published of a subject; empty where its part has no table at all."""
+    own = tables.get(part, [])
+    asked = [*test_set, *own] if part.test else [*own, *test_set]
+    if (cells := look_up(subject, asked)) is not None:
+        return cells
+    if own or (part.test and test_set):
+        names = " nor in ".join(sorted({table.path.name for table in asked}))
+        raise DataError(f"id {subject} is not in {names}; add its row, or remove the scan")
+    return {}
+
+
+def _read_tables(files: Sequence[Path]) -> tuple[dict[Part, list[Table]], list[Table]]:
+    """The tables of each part, and those of the test set over all sites."""
+    tables: dict[Part, list[Table]] = {}
+    test_set = []
+    for path in files:
+        if path.name == _TEST_SET:
+            test_set.append(read_phenotypes(path))
+        elif match := _TABLE.fullmatch(path.name):
+            place = _folder(path) or match
+            part = Part(place["site"], bool(place["test"]))
+            tables.setdefault(part, []).append(read_phenotypes(path))
+    return tables, test_set
