@@ -1,8 +1,9 @@
 """Any folder of scans: a table that lists them, or simply the files.
 
-A CSV or TSV has a `path` column, from the table's folder; `subject`, `session`, `run`, `site` and
-`tr_s` are read where present, every other column is a label or covariate. A folder is read
-through its scans.tsv or scans.csv; without one, every NIfTI file directly in it is a scan.
+A CSV or TSV has a `path` column; it may have `subject`, `session`, `run`, `site`, `tr_s`, `confounds`
+(a table of nuisance time courses) and `brain_mask`. Paths start at the table's folder. Every other
+column is a label or covariate. A folder is read through its scans.tsv or scans.csv; without one,
+every NIfTI file directly in it is a scan.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from fmrifm.data.scan import Found, ScanRecord, parse_value, read_table
 from fmrifm.errors import DataError
 
-_FIELDS = ("subject", "session", "run", "site")
+_FIELDS = ("path", "subject", "session", "run", "site", "tr_s", "confounds", "brain_mask")
 
 
 def find(root: Path) -> Found:
@@ -19,14 +20,17 @@ def find(root: Path) -> Found:
     Raises:
         DataError: The table has no `path` column, or the folder no NIfTI file.
     """
-    if root.is_file():
+    if not root.is_dir():
         return _from_table(root)
     tables = [path for name in ("scans.tsv", "scans.csv") if (path := root / name).exists()]
     return _from_table(tables[0]) if tables else _from_files(root)
 
 
 def _from_files(root: Path) -> Found:
-    paths = sorted([*root.glob("*.nii"), *root.glob("*.nii.gz")])
+    try:
+        paths = sorted(path for path in root.iterdir() if path.name.endswith((".nii", ".nii.gz")))
+    except OSError as error:
+        raise DataError(f"{root}: cannot be read ({error.strerror}). Give yourself access to the folder.") from None
     if not paths:
         raise DataError(f"{root}: no .nii or .nii.gz file and no scans.tsv here. Point --root at one of them.")
     return Found([ScanRecord(path=path, subject=_stem(path)) for path in paths])
@@ -36,21 +40,28 @@ def _from_table(path: Path) -> Found:
     table = read_table(path)
     if "path" not in table:
         raise DataError(f"{path}: columns {list(table)}, expected `path`. List one scan a row, its file under `path`.")
+    if "scan" in table:
+        raise DataError(f"{path}: has a column `scan`, which a store uses for the scan's own name. Rename the column.")
     found = Found([])
-    for row in table.to_dict(orient="records"):
+    for line, row in enumerate(table.to_dict(orient="records"), start=2):
         cells = {str(name): str(text).strip() for name, text in row.items()}
-        scan = path.parent / cells.pop("path")
-        tr_s = parse_value(cells.pop("tr_s", ""))
-        if not scan.is_file():
-            found.refused.append((scan, f"no such file; {path.name} lists it"))
-        elif isinstance(tr_s, str):
-            found.refused.append((scan, f"tr_s is {tr_s!r} in {path.name}, expected a number of seconds"))
-        else:
-            found.records.append(_record(scan, tr_s, cells))
+        try:
+            found.records.append(_record(cells, path))
+        except DataError as error:
+            found.refused.append((path.parent / cells["path"], f"{error} (line {line} of {path.name})"))
     return found
 
 
-def _record(path: Path, tr_s: float | None, cells: dict[str, str]) -> ScanRecord:
+def _record(cells: dict[str, str], table: Path) -> ScanRecord:
+    if not cells["path"]:
+        raise DataError("no path is given; name the scan's file, or remove the row")
+    path = _file(cells["path"], table)
+    if cells.get("subject") == "":
+        raise DataError("no subject is given; without it one person's scans cannot be kept together")
+    tr_s = parse_value(cells.get("tr_s", ""))
+    if isinstance(tr_s, str):
+        raise DataError(f"tr_s is {tr_s!r}, expected a number of seconds")
+    confounds, mask = cells.get("confounds"), cells.get("brain_mask")
     return ScanRecord(
         path=path,
         subject=cells.get("subject") or _stem(path),
@@ -58,8 +69,19 @@ def _record(path: Path, tr_s: float | None, cells: dict[str, str]) -> ScanRecord
         run=cells.get("run") or "1",
         site=cells.get("site") or "unknown",
         tr_s=tr_s,
+        confounds=_file(confounds, table) if confounds else None,
+        brain_mask=_file(mask, table) if mask else None,
         columns={name: parse_value(text) for name, text in cells.items() if name not in _FIELDS},
     )
+
+
+def _file(name: str, table: Path) -> Path:
+    path = table.parent / name
+    try:
+        path.stat()
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror}); correct the path, or remove the row") from None
+    return path
 
 
 def _stem(path: Path) -> str:
