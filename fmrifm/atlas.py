@@ -7,10 +7,13 @@ Axes: X, Y, Z voxels of a box; V brain voxels, in C order of the box; R regions.
 """
 
 import json
+import tarfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from xml.etree.ElementTree import ParseError
 
 import nibabel as nib
 import numpy as np
@@ -31,6 +34,9 @@ _POINTS = 4
 """Sub-voxels along each edge of a voxel that vote for its label."""
 _CUTOFF = 1.21
 """Radii from its centroid at which an approximate region ends; labels 76 % of the 4 mm brain mask, as AAL3 does."""
+
+_FETCH_ERRORS = (OSError, ValueError, EOFError, zlib.error, tarfile.TarError, ParseError)
+"""No connection, no such file, a full or closed disk; an archive or list of names that is damaged."""
 
 Placed = tuple[NDArray[np.int32], tuple[int, ...], tuple[int, ...]]
 """Labels (V,), the values that were rescued, the values that have no voxel."""
@@ -206,7 +212,7 @@ def _download(regions: pd.DataFrame) -> Path:
     """AAL3 from nilearn's cache or the network, checked against the table."""
     try:
         atlas = fetch_atlas_aal("3v2", verbose=0)
-    except (OSError, ValueError) as error:
+    except _FETCH_ERRORS as error:
         raise AtlasError(
             f"AAL3 could not be fetched with nilearn.datasets.fetch_atlas_aal('3v2') ({type(error).__name__}); "
             "give --atlas.path AAL3.nii.gz, or --atlas.approximation true for synthetic data and trials."

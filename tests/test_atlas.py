@@ -1,8 +1,13 @@
 import os
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nibabel as nib
+import nilearn.datasets
 import numpy as np
 import pytest
 
@@ -219,4 +224,78 @@ def test_another_numbering_of_the_regions_is_refused(offline):
     names = dict(zip(regions["index"], regions["name"], strict=True)) | {170: "Raphe_D", 169: "Raphe_M"}
     write_cache(offline, names)
     with pytest.raises(AtlasError, match=r"2 regions have another name.*169: Raphe_M, expected Raphe_D"):
+        load_atlas(AtlasConfig(), brain_mask((3, 4, 5)))
+
+
+@pytest.fixture
+def gin(tmp_path, monkeypatch):
+    """AAL3's server on this machine, which nilearn's own download is sent to; an empty cache."""
+    folder = tmp_path / "server"
+    monkeypatch.setenv("NILEARN_DATA", str(tmp_path / "cache"))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        fetch_files = nilearn.datasets.atlas.fetch_files
+
+        def redirected(data_dir, files, **options):  # nilearn's `url` option fails for AAL3, so only the host changes
+            here = f"http://127.0.0.1:{server.server_port}/"
+            files = [(file, url.replace("https://www.gin.cnrs.fr/", here), how) for file, url, how in files]
+            return fetch_files(data_dir, files, **options)
+
+        monkeypatch.setattr(nilearn.datasets.atlas, "fetch_files", redirected)
+        yield folder
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def publish(folder: Path, tmp_path: Path, names) -> Path:
+    """Put the archive that AAL3's authors distribute on the server."""
+    write_cache(tmp_path / "made", names)
+    archive = folder / "wp-content" / "uploads" / "AAL3v2_for_SPM12.tar.gz"
+    archive.parent.mkdir(parents=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "made" / "aal_3v2" / "AAL3", "AAL3")
+    return archive
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*The following regions:UserWarning")
+def test_aal3_is_downloaded_once(gin, tmp_path):
+    regions = read_regions()
+    archive = publish(gin, tmp_path, dict(zip(regions["index"], regions["name"], strict=True)))
+    atlas = load_atlas(AtlasConfig(), brain_mask((3, 7, 8)))
+    assert atlas.labels[1:167].tolist() == regions["index"].tolist()
+    assert (tmp_path / "cache" / "aal_3v2" / "AAL3" / "AAL3v1.nii").exists()
+    archive.unlink()
+    assert (load_atlas(AtlasConfig(), brain_mask((3, 7, 8))).labels == atlas.labels).all()
+
+
+@pytest.mark.filterwarnings("ignore:An error occurred while fetching")
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: b"<html>", lambda _: b""])
+def test_a_damaged_download_of_aal3_is_told_and_the_next_try_works(gin, tmp_path, damage):
+    regions = read_regions()
+    archive = publish(gin, tmp_path, dict(zip(regions["index"], regions["name"], strict=True)))
+    content = archive.read_bytes()
+    archive.write_bytes(damage(content))
+    with pytest.raises(AtlasError, match=r"fetch_atlas_aal.*--atlas\.path"):
+        load_atlas(AtlasConfig(), brain_mask((3, 7, 8)))
+    archive.write_bytes(content)
+    assert (load_atlas(AtlasConfig(), brain_mask((3, 7, 8))).labels > 0).sum() == 166
+
+
+def test_a_server_that_lacks_aal3_is_told(gin):
+    gin.mkdir()
+    with pytest.raises(AtlasError, match=r"\(HTTPError\).*--atlas\.approximation true"):
+        load_atlas(AtlasConfig(), brain_mask((3, 7, 8)))
+
+
+def test_a_damaged_list_of_names_is_told(offline):
+    write_cache(offline, {1: "Precentral_L"})
+    xml = offline / "aal_3v2" / "AAL3" / "AAL3v1.xml"
+    xml.write_text(xml.read_text()[:20])
+    with pytest.raises(AtlasError, match=r"fetch_atlas_aal.*ParseError"):
         load_atlas(AtlasConfig(), brain_mask((3, 4, 5)))
