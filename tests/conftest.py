@@ -12,7 +12,8 @@ import torch
 from fmrifm.atlas import Atlas
 from fmrifm.config import ModelConfig, TokensConfig
 from fmrifm.data.grid import Grid
-from fmrifm.data.store import Store, StoreWriter
+from fmrifm.data.store import Store
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.training.checkpoint import Pretrained, build_model
 
 

@@ -1,39 +1,48 @@
-"""From a run on disk to a signal on the grid: position, cleaning, z-score, coverage.
+"""From a run on disk to a signal on the grid: position, z-score, coverage, quality, cleaning.
 
-A run that already lies on the grid is not interpolated. Any other is interpolated linearly:
-MNI grids differ by a shift and a spacing, where cubic splines took four times as long and rang
-at edges (a 3 mm run on the 4 mm grid: temporal SNR 135 against 156). Voxels finer than the grid's are first smoothed
-to the grid's resolution, because reading single points out of them throws measurement away (then 164).
+A run that already lies on the grid is not interpolated: its brain voxels are gathered. Any other goes
+through `resample.py` in blocks of volumes, so that memory stays near that of the stored numbers.
 
 Axes: X, Y, Z voxels of a box; T volumes; V brain voxels of the grid.
 """
 
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
-from nilearn.image import resample_img, smooth_img
-from nilearn.interfaces.fmriprep import load_confounds
-from nilearn.signal import clean
 from numpy.typing import NDArray
 
 from fmrifm.config import CleaningConfig
+from fmrifm.data.cleaning import clean_series
+from fmrifm.data.confounds import Confounds, read_confounds
 from fmrifm.data.grid import Grid
 from fmrifm.data.images import OpenScan, open_scan
+from fmrifm.data.quality import scan_quality
+from fmrifm.data.resample import Raw, brain_mask_on, field_of_view, gather, interpolate
 from fmrifm.data.scan import ScanRecord
-from fmrifm.errors import ConfigError, DataError
+from fmrifm.errors import DataError
 
 _COARSEST = 2.0
 """Longest voxel edge taken, as a multiple of the grid's: beyond it one voxel would fill more than 2^3 of the grid's."""
 _LEAST_COVERAGE = 0.01
 """A run with less of the brain than this share lies elsewhere, whatever is asked for."""
-_PRESENT = 0.9
-"""Share of what is read for a grid voxel that must be signal; the rest may lie outside the field of view."""
 _FLAT = 1e-5
 """A deviation below this share of the mean is rounding of float32, not signal (BOLD varies by about 1e-2)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a run must not fall short of or exceed."""
+
+    min_volumes: int = 2
+    """Shortest run, in consecutive volumes."""
+    min_coverage: float = 0.0
+    """Least share of the brain mask with signal; never below 1 %."""
+    max_nonfinite: float = 0.0
+    """Largest share of the brain mask with NaN or infinity."""
+    max_gib: float = float("inf")
+    """Most GiB of memory that the stored numbers may need."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +57,18 @@ class PreparedScan:
     """Temporal standard deviation after cleaning, shape (V,); 0 where not covered."""
     tr_s: float
     """Repetition time in seconds."""
+    segments: list[int]
+    """Lengths of the stretches without a gap, in volumes; they add up to T."""
     resampled: bool
     """False when the run already lay on the grid."""
     n_nonfinite: int
-    """Voxels of the run that held NaN or infinity; they count as not covered."""
+    """Voxels of the grid whose signal held NaN or infinity; they count as not covered."""
+    n_unsteady: int
+    """Volumes left out because the scanner was not in its steady state."""
+    n_scrubbed: int
+    """Volumes left out because of motion."""
+    quality: Mapping[str, Any]
+    """Measures of `quality.py`, taken before cleaning."""
 
     @property
     def covered(self) -> NDArray[np.bool_]:
@@ -65,12 +82,7 @@ class PreparedScan:
 
 
 def prepare_scan(
-    record: ScanRecord,
-    grid: Grid,
-    cleaning: CleaningConfig | None = None,
-    *,
-    min_volumes: int = 2,
-    min_coverage: float = 0.0,
+    record: ScanRecord, grid: Grid, cleaning: CleaningConfig | None = None, limits: Limits | None = None
 ) -> PreparedScan:
     """Read one run and bring it to the grid.
 
@@ -78,33 +90,54 @@ def prepare_scan(
         record: Where the run is and what is known of it.
         grid: Where its voxels are to be.
         cleaning: What to remove from the time courses; nothing by default.
-        min_volumes: Shortest run to take.
-        min_coverage: Least share of the brain mask with signal; never below 1 %.
+        limits: When to refuse it.
 
     Raises:
         DataError: The run cannot be used; the sentence says why.
     """
-    scan = open_scan(record.path, record.tr_s, min_volumes=min_volumes, max_voxel_mm=_COARSEST * max(grid.spacing_mm))
-    data = scan.read()
-    broken = ~np.isfinite(data).all(axis=-1)
-    data[broken] = 0.0
-    series_TV, present = _to_grid(data, scan, grid)
-    mean = _mean(series_TV)
-    if cleaning is not None and cleaning != CleaningConfig():
-        series_TV = _clean(series_TV, record, cleaning, scan.tr_s)
-    signal, deviation = _standardise(series_TV, present, mean)
+    cleaning, limits = cleaning or CleaningConfig(), limits or Limits()
+    scan = open_scan(
+        record.path,
+        record.tr_s,
+        sidecar_tr_s=record.sidecar_tr_s,
+        min_volumes=limits.min_volumes,
+        max_voxel_mm=_COARSEST * max(grid.spacing_mm),
+        max_gib=limits.max_gib,
+    )
+    least = max(limits.min_coverage, _LEAST_COVERAGE)
+    _check_field_of_view(scan, grid, least)
+    confounds = read_confounds(record, cleaning.confounds, scan.image.shape[3])
+    raw, resampled = _on_grid(scan, grid, cleaning)
+    _check_finite(scan, raw, limits.max_nonfinite)
+    present = raw.present if record.brain_mask is None else raw.present & brain_mask_on(grid, record.brain_mask)
+    mean, deviation = _standardise(raw.series, present, confounds)
+    if not deviation.any():
+        raise DataError(
+            f"{record.path}: every voxel is constant or empty. Give the preprocessed run, not a mask of it."
+        )
+    quality = scan_quality(_only(raw.series, confounds.steady), mean, deviation, scan.tr_s)
+    cleaned = clean_series(raw.series, cleaning, confounds, scan.tr_s, record.path)
+    _check_length(scan, cleaned.segments, limits.min_volumes)
+    if cleaned.series is not raw.series:
+        covered = deviation > 0
+        _, again = _standardise(cleaned.series, covered, None)
+        deviation = deviation * again
     prepared = PreparedScan(
-        signal=signal,
+        signal=cleaned.series,
         mean=np.where(deviation > 0, mean, 0.0).astype(np.float32),
         deviation=deviation,
-        tr_s=scan.tr_s,
-        resampled=not grid.holds(scan.image),
-        n_nonfinite=int(broken.sum()),
+        tr_s=cleaned.tr_s,
+        segments=cleaned.segments,
+        resampled=resampled,
+        n_nonfinite=int(raw.broken.sum()),
+        n_unsteady=int((~confounds.steady).sum()),
+        n_scrubbed=int((confounds.steady & ~confounds.kept).sum()),
+        quality=quality,
     )
-    if prepared.coverage < (least := max(min_coverage, _LEAST_COVERAGE)):
+    if prepared.coverage < least:
         raise DataError(
             f"{record.path}: signal in {prepared.coverage:.1%} of the brain mask, expected at least {least:.0%}. "
-            "It is not in MNI space or has a partial field of view; normalise it, or lower --min_coverage."
+            "It is masked or has a partial field of view; give the whole run, or lower --min_coverage."
         )
     return prepared
 
@@ -116,90 +149,58 @@ def uncovered_regions(labels: NDArray[np.int32], covered: NDArray[np.bool_]) -> 
     return [int(value) for value in np.flatnonzero(size) if value and hit[value] < size[value] / 2]
 
 
-def _to_grid(data: NDArray[np.float32], scan: OpenScan, grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Time courses of the brain voxels, (T, V), and where they stem from voxels that vary, (V,)."""
-    varies = np.ptp(data, axis=-1) > 0
-    if not grid.holds(scan.image):
-        affine = scan.image.affine
-        data = _move(nib.Nifti1Image(data, affine), grid)
-        # Interpolation smears signal beyond the field of view; what it makes of ones and zeros shows where.
-        varies = _move(nib.Nifti1Image(varies.astype(np.float32), affine), grid) >= _PRESENT
-    return np.ascontiguousarray(grid.flatten(data).T), grid.flatten(varies)
-
-
-def _smooth(image: nib.Nifti1Image, grid: Grid) -> nib.Nifti1Image:
-    # Gaussian kernels in a row add the squares of their widths: this is what is missing to the grid's resolution.
-    missing = np.square(grid.spacing_mm) - np.square(nib.affines.voxel_sizes(image.affine))
-    if not (missing > 0).any():
-        return image
-    smoothed = smooth_img(image, fwhm=np.sqrt(np.maximum(missing, 0)))
-    # One volume after the other in memory: interpolated four times as fast.
-    return nib.Nifti1Image(np.asfortranarray(smoothed.dataobj), image.affine)
-
-
-def _move(image: nib.Nifti1Image, grid: Grid) -> NDArray[np.float32]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Resampling binary images")  # of field-of-view masks, on purpose
-        moved = resample_img(
-            _smooth(image, grid), grid.affine, grid.shape, interpolation="linear", force_resample=True, copy=False
-        )
-    return np.asarray(moved.dataobj, dtype=np.float32)
-
-
-def _clean(
-    series_TV: NDArray[np.float32], record: ScanRecord, cleaning: CleaningConfig, tr_s: float
-) -> NDArray[np.float32]:
-    """Remove confounds, trend and frequencies; with confounds, first volumes flagged as unsteady are dropped too."""
-    try:
-        confounds, sample_mask = _confounds(record, cleaning)
-        cleaned = clean(
-            series_TV,
-            detrend=cleaning.detrend,
-            standardize=None,
-            confounds=confounds,
-            sample_mask=sample_mask,
-            filter="butterworth" if cleaning.high_pass_hz or cleaning.low_pass_hz else False,
-            high_pass=cleaning.high_pass_hz,
-            low_pass=cleaning.low_pass_hz,
-            t_r=tr_s,
-        )
-    except ValueError as error:  # from nilearn: a confound is missing, or the run is too short for the band
-        raise DataError(
-            f"{record.path}: cannot be cleaned as asked ({error}). Change the `cleaning` settings."
-        ) from None
-    return np.asarray(cleaned, dtype=np.float32)
-
-
-def _confounds(record: ScanRecord, cleaning: CleaningConfig) -> tuple[pd.DataFrame | None, NDArray[np.int64] | None]:
-    if not cleaning.confounds:
-        return None, None
-    if "scrub" in cleaning.confounds:
-        raise ConfigError(
-            "cleaning.confounds names `scrub`, which cuts volumes out of the middle of a run; windows need consecutive "
-            "volumes. Leave it out."
-        )
-    if record.confounds is None:
-        raise DataError(
-            f"{record.path}: no confound table beside it, expected one for cleaning.confounds "
-            f"{', '.join(cleaning.confounds)}. Use --source fmriprep, or leave the setting empty."
-        )
-    return cast(
-        "tuple[pd.DataFrame, NDArray[np.int64] | None]",
-        load_confounds(str(record.path), strategy=cleaning.confounds),
-    )
+def _on_grid(scan: OpenScan, grid: Grid, cleaning: CleaningConfig) -> tuple[Raw, bool]:
+    """Time courses of the brain voxels, and whether they were interpolated."""
+    if grid.holds(scan.image):
+        if cleaning.smooth_fwhm_mm is None:
+            return gather(scan, grid), False
+        return interpolate(scan, grid, cleaning.smooth_fwhm_mm), False
+    return interpolate(scan, grid, cleaning.smooth_fwhm_mm or 0.0), True
 
 
 def _standardise(
-    series_TV: NDArray[np.float32], present: NDArray[np.bool_], mean: NDArray[np.float32]
+    series_TV: NDArray[np.float32], present: NDArray[np.bool_], confounds: Confounds | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """z-score each voxel over time: signal (T, V) and deviation (V,), both 0 where there is no signal."""
-    centred = series_TV - _mean(series_TV)
-    deviation = centred.std(axis=0)
-    deviation[~(present & (deviation > _FLAT * np.abs(mean)))] = 0.0
-    signal = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
-    return signal, deviation
+    """z-score each voxel over time, in place; all volumes, by the mean and deviation of the steady ones.
 
-
-def _mean(series_TV: NDArray[np.float32]) -> NDArray[np.float32]:
+    Returns:
+        Mean and deviation, (V,); the deviation, and the signal, are 0 where there is none.
+    """
+    steady = slice(None) if confounds is None or confounds.steady.all() else confounds.steady
     # Summed in float64: over hundreds of volumes of some thousands, float32 loses a thousandth of a deviation.
-    return np.asarray(series_TV.mean(axis=0, dtype=np.float64), dtype=np.float32)
+    mean = series_TV[steady].mean(axis=0, dtype=np.float64).astype(np.float32)
+    series_TV -= mean
+    deviation = series_TV[steady].std(axis=0)
+    deviation[~(present & (deviation > _FLAT * np.abs(mean)))] = 0.0
+    series_TV *= np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    return mean, deviation
+
+
+def _only(series_TV: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return series_TV if chosen.all() else series_TV[chosen]
+
+
+def _check_field_of_view(scan: OpenScan, grid: Grid, least: float) -> None:
+    share = field_of_view(scan.image, grid)
+    if share < least:
+        raise DataError(
+            f"{scan.path}: its field of view holds {share:.1%} of the brain mask, expected at least {least:.0%}. "
+            "It is not in MNI space or lacks most of the brain; normalise it, or lower --min_coverage."
+        )
+
+
+def _check_finite(scan: OpenScan, raw: Raw, most: float) -> None:
+    share = raw.broken.mean()
+    if share > most:
+        raise DataError(
+            f"{scan.path}: NaN or infinity in {raw.broken.sum()} voxels, {share:.2%} of the brain mask, expected at "
+            f"most {most:.2%}. Repair it, or raise --max_nonfinite to count them as not covered."
+        )
+
+
+def _check_length(scan: OpenScan, segments: list[int], least: int) -> None:
+    if max(segments) < least:
+        raise DataError(
+            f"{scan.path}: the longest stretch that cleaning leaves has {max(segments)} volumes, expected at least "
+            f"{least}. Scrub less, or lower --min_volumes."
+        )

@@ -1,72 +1,78 @@
-"""The store: a Zarr v3 group that holds a whole cohort on one grid.
+"""The store: a Zarr v3 group that holds a whole cohort on one grid, opened for reading.
 
-    STORE/                attributes: format, name, synthetic, settings, regions, scans, planted
+    STORE/                attributes: format, name, synthetic, planted, settings, encoding, affine, atlas, scans
+      SHA256SUMS          digest of every file, for `sha256sum --check` and `fmrifm info --verify`
       mask                (X, Y, Z) bool
       labels              (V,) int32, the atlas value of each brain voxel, 0 = none
-      scans/KEY/signal    (T, V) float16, z-scored per voxel over time; 0 where the voxel has no signal
+      scans/KEY/signal    (T, V) float16 or int8, z-scored per voxel over time; 0 where the voxel has no signal
+      scans/KEY/scale     (V,) float32, with int8 only: signal = stored * scale
       scans/KEY/mean      (V,) float32, in the scan's own unit
       scans/KEY/deviation (V,) float32, 0 where the scan does not cover the voxel
 
-A store appears under its name only when it is complete: it is written next to it and renamed.
+`store_writer.py` writes it. A store is a folder, or any URL that fsspec reads (s3://, gs://, https://, memory://).
 """
 
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
+import fsspec
 import numpy as np
 import pandas as pd
 import zarr
 from numpy.typing import NDArray
+from zarr.storage import FsspecStore
 
 from fmrifm.atlas import Atlas
+from fmrifm.data.encoding import decode
 from fmrifm.data.grid import Grid
+from fmrifm.data.shards import read_chunk, read_rows
 from fmrifm.errors import DataError
 
-FORMAT = 1
-_CHUNK_VOLUMES = 24
-"""Volumes in a chunk: a default window is then one or two reads."""
+FORMAT = 2
+_FINGERPRINTED = ("affine", "atlas", "settings", "encoding", "scans")
 
 
 class Store:
-    """A prepared cohort, opened for reading.
+    """A prepared cohort.
 
     Args:
-        path: Folder that `StoreWriter` wrote.
+        path: Folder that `StoreWriter` wrote, or its URL.
 
     Raises:
-        DataError: It is no store, or one of another format.
+        DataError: It is no store, one of another format, or out of reach.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        try:
-            self._group = zarr.open_group(self.path, mode="r")
-        except (FileNotFoundError, zarr.errors.GroupNotFoundError):
-            raise DataError(f"{path}: no store here. Make one with `fmrifm prepare --out {path}`.") from None
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        self.is_local = "://" not in str(path)
+        self.path = Path(path) if self.is_local else str(path).rstrip("/")
+        self.attributes = _root_attributes(self.path)
         if (found := self.attributes.get("fmrifm_store")) != FORMAT:
             raise DataError(f"{path}: store format {found}, expected {FORMAT}. Prepare it again with this version.")
 
     @cached_property
     def grid(self) -> Grid:
         """The grid that all scans are on."""
-        return Grid(affine=np.array(self.attributes["affine"]), mask=self._array("mask"))
+        return Grid(affine=np.array(self.attributes["affine"]), mask=self._read("mask"))
 
     @cached_property
     def atlas(self) -> Atlas:
         """Region of each brain voxel, with the table of regions."""
-        return Atlas.from_json(self._array("labels"), self.attributes["atlas"])
+        return Atlas.from_json(self._read("labels"), self.attributes["atlas"])
 
     @cached_property
     def scans(self) -> pd.DataFrame:
-        """One row a scan: scan, subject, session, run, site, path, tr_s, n_volumes, coverage, labels, covariates."""
-        return pd.DataFrame(self.attributes["scans"])
+        """One row a scan: scan, subject, session, run, site, path, tr_s, n_volumes, segments, quality, covariates."""
+        return pd.DataFrame({name: values for name, values in self._columns.items() if name != "region_coverage"})
+
+    @cached_property
+    def region_coverage(self) -> pd.DataFrame:
+        """Share of each region's voxels that each scan covers: scans by key in rows, atlas values in columns."""
+        values = np.unique(self.atlas.labels[self.atlas.labels > 0])
+        percent = np.array(self._columns["region_coverage"], dtype=float)
+        return pd.DataFrame(percent / 100, index=self._columns["scan"], columns=values)
 
     @property
     def name(self) -> str:
@@ -83,119 +89,106 @@ class Store:
         """Atlas values of the regions in which a group difference was planted, if the cohort says so."""
         return cast("list[int] | None", self.attributes["planted"])
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """Hash over grid, atlas, settings and the content of every scan."""
-        content = {key: self.attributes[key] for key in ("affine", "atlas", "settings", "scans")}
+        """Hash over grid, atlas, settings, scan table and the content of every scan (by the table's digests)."""
+        content = {key: self.attributes[key] for key in _FINGERPRINTED}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def window(self, scan: str, start: int = 0, volumes: int | None = None) -> NDArray[np.float32]:
         """Read consecutive volumes of one scan, z-scored, shape (volumes, V); all from `start` by default."""
-        stop = None if volumes is None else start + volumes
-        return cast("NDArray[np.float32]", self._array(f"scans/{scan}/signal", slice(start, stop)).astype(np.float32))
+        length = self._n_volumes[scan]
+        stop = length if volumes is None else start + volumes
+        scale = self._voxels(scan, "scale") if self._dtype == np.int8 else None
+        return decode(self._rows(scan, start, stop), scale)
 
     def mean(self, scan: str) -> NDArray[np.float32]:
         """Temporal mean of each voxel before the z-score, shape (V,)."""
-        return cast("NDArray[np.float32]", self._array(f"scans/{scan}/mean"))
+        return self._voxels(scan, "mean")
 
     def deviation(self, scan: str) -> NDArray[np.float32]:
         """Temporal standard deviation of each voxel before the z-score, shape (V,); 0 = not covered."""
-        return cast("NDArray[np.float32]", self._array(f"scans/{scan}/deviation"))
+        return self._voxels(scan, "deviation")
 
     def covered(self, scan: str) -> NDArray[np.bool_]:
         """True where the scan has signal, shape (V,)."""
         return self.deviation(scan) > 0
 
-    def _array(self, name: str, index: slice = slice(None)) -> Any:
-        return cast("zarr.Array[Any]", self._group[name])[index]
+    @property
+    def _columns(self) -> dict[str, list[Any]]:
+        return cast("dict[str, list[Any]]", self.attributes["scans"])
+
+    @cached_property
+    def _n_volumes(self) -> dict[str, int]:
+        return dict(zip(self._columns["scan"], self._columns["n_volumes"], strict=True))
+
+    @cached_property
+    def _n_voxels(self) -> int:
+        return len(self.atlas.labels)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.attributes["encoding"])
+
+    def _rows(self, scan: str, start: int, stop: int) -> NDArray[Any]:
+        name, length = f"scans/{scan}/signal", self._n_volumes[scan]
+        if not 0 <= start < stop <= length:
+            raise IndexError(f"volumes {start} to {stop} of scan {scan}, which has {length}")
+        if not isinstance(self.path, Path):
+            return cast("NDArray[Any]", self._open(name)[start:stop])
+        try:
+            return read_rows(self.path / name, (length, self._n_voxels), self._dtype, start, stop)
+        except OSError as error:
+            raise self._damaged(name, error) from None
+
+    def _voxels(self, scan: str, name: str) -> NDArray[np.float32]:
+        array = f"scans/{scan}/{name}"
+        if not isinstance(self.path, Path):
+            return cast("NDArray[np.float32]", self._read(array))
+        try:
+            return read_chunk(self.path / array, np.float32, self._n_voxels)
+        except OSError as error:
+            raise self._damaged(array, error) from None
+
+    def _read(self, name: str) -> Any:
+        return self._open(name)[...]
+
+    def _open(self, name: str) -> zarr.Array[Any]:
+        try:
+            where = self.path / name if isinstance(self.path, Path) else _remote(f"{self.path}/{name}")
+            return zarr.open_array(where, mode="r", zarr_format=3)
+        except (OSError, zarr.errors.ArrayNotFoundError) as error:
+            raise self._damaged(name, error) from None
+
+    def _damaged(self, name: str, error: Exception) -> DataError:
+        return DataError(
+            f"{self.path}: {name} cannot be read ({error}). `fmrifm info {self.path} --verify` lists what is damaged."
+        )
 
 
-class StoreWriter:
-    """Writes a store; as a context manager it puts the store in place on success and removes it on failure.
-
-    Args:
-        path: Folder to create.
-        grid: Where the voxels are.
-        atlas: Which region each belongs to.
-        settings: What was done to the scans, kept in the store and in its fingerprint.
-        name: What the cohort is called.
-        synthetic: True when the scans were generated.
-        planted: Atlas values of regions with a planted group difference, if known.
-
-    Raises:
-        DataError: The folder exists.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        grid: Grid,
-        atlas: Atlas,
-        settings: Mapping[str, Any],
-        name: str = "unnamed cohort",
-        synthetic: bool = False,
-        planted: Sequence[int] | None = None,
-    ) -> None:
-        self.path = Path(path)
-        if self.path.exists():
-            raise DataError(f"{path}: exists already. Remove it or choose another --out.")
-        self._partial = self.path.with_name(f"{self.path.name}.partial")
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._group = zarr.open_group(self._partial, mode="w", zarr_format=3)
-        self._rows: list[dict[str, Any]] = []
-        self._attributes = {
-            "fmrifm_store": FORMAT,
-            "name": name,
-            "synthetic": synthetic,
-            "planted": None if planted is None else [int(index) for index in planted],
-            "settings": dict(settings),
-            "affine": grid.affine.tolist(),
-            "atlas": atlas.to_json(),
-        }
-        _write(self._group, "mask", grid.mask)
-        _write(self._group, "labels", atlas.labels)
-
-    def add(
-        self,
-        row: Mapping[str, Any],
-        signal: NDArray[np.floating],
-        mean: NDArray[np.floating],
-        deviation: NDArray[np.floating],
-    ) -> None:
-        """Add one scan.
-
-        Args:
-            row: Its row of the scan table, with `scan` as the key.
-            signal: z-scored time courses, shape (T, V).
-            mean: Temporal mean, shape (V,).
-            deviation: Temporal standard deviation, shape (V,), 0 where there is no signal.
-        """
-        group = self._group.create_group(f"scans/{row['scan']}")
-        stored = signal.astype(np.float16)
-        _write(group, "signal", stored, chunks=(min(_CHUNK_VOLUMES, len(stored)), stored.shape[1]))
-        _write(group, "mean", mean.astype(np.float32))
-        _write(group, "deviation", deviation.astype(np.float32))
-        sha256 = hashlib.sha256(stored.tobytes()).hexdigest()
-        self._rows.append({**row, "n_volumes": len(stored), "sha256": sha256})
-
-    def __enter__(self) -> "StoreWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            return
-        rows = sorted(self._rows, key=lambda row: str(row["scan"]))
-        self._group.attrs.put({**self._attributes, "scans": rows})
-        self._partial.rename(self.path)
+def _remote(url: str) -> FsspecStore:
+    return FsspecStore.from_url(url, read_only=True)
 
 
-def _write(group: zarr.Group, name: str, values: NDArray[Any], chunks: tuple[int, ...] | None = None) -> None:
-    # Uncompressed: a window then costs 1.6 ms instead of 3.5-4.5 ms, and z-scored noise hardly compresses.
-    array = group.create_array(
-        name, shape=values.shape, dtype=values.dtype, chunks=chunks or values.shape, compressors=None
-    )
-    array[...] = values
+def _root_attributes(path: Path | str) -> dict[str, Any]:
+    """The root's attributes; read as JSON, since zarr would read a table of 50,000 scans again for each array."""
+    try:
+        text = (path / "zarr.json").read_bytes() if isinstance(path, Path) else _fetch(f"{path}/zarr.json")
+        content = json.loads(text)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{path}: no store here. Make one with `fmrifm prepare --out {path}`.") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: zarr.json is damaged ({error}). Restore it, or prepare the store again.") from None
+    if content.get("node_type") != "group":
+        raise DataError(f"{path}: an array, no store. Give the folder that `fmrifm prepare` wrote.")
+    return cast("dict[str, Any]", content.get("attributes", {}))
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        files, path = fsspec.url_to_fs(url)
+        return cast("bytes", files.cat_file(path))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each kind of storage fails in its own way: no network, no package, no permission
+        raise DataError(f"{url}: cannot be reached ({error}). Check the address, or copy the store here.") from None

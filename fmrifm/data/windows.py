@@ -1,9 +1,12 @@
 """Windows: consecutive volumes of one scan, as tensors.
 
+Scrubbing cuts a scan into segments; a window lies inside one of them.
+
 Axes: t volumes of a window, V brain voxels.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +48,7 @@ class Windows(Dataset[Window]):
         self.scans = list(scans)
         self.volumes = volumes
         table = store.scans.set_index("scan").loc[self.scans]
-        self.n_volumes = table["n_volumes"].astype(int).tolist()
+        self.segments: list[list[int]] = table["segments"].tolist()
         self.tr_s = table["tr_s"].astype(float).tolist()
 
     def __len__(self) -> int:
@@ -61,15 +64,37 @@ class Windows(Dataset[Window]):
             scan=torch.tensor(scan),
         )
 
+    def n_starts(self, scan: int) -> int:
+        """At how many volumes of a scan a window can start."""
+        return sum(length - self.volumes + 1 for _, length in self._long_enough(scan))
+
+    def start(self, scan: int, number: int) -> int:
+        """First volume of the `number`-th of all windows of a scan, counted from 0."""
+        for first, length in self._long_enough(scan):
+            if number < (starts := length - self.volumes + 1):
+                return first + number
+            number -= starts
+        raise IndexError(f"scan {self.scans[scan]} has {self.n_starts(scan)} windows of {self.volumes} volumes")
+
+    def _long_enough(self, scan: int) -> list[tuple[int, int]]:
+        """First volume and length of each segment that holds a window."""
+        lengths = self.segments[scan]
+        firsts = accumulate(lengths[:-1], initial=0)
+        return [(first, length) for first, length in zip(firsts, lengths, strict=True) if length >= self.volumes]
+
     def cover(self, scan: int, most: int | None = None) -> list[Place]:
-        """Windows that cover a whole scan; the last overlaps its neighbour rather than drop the tail.
+        """Windows that cover a scan; the last of a segment overlaps its neighbour rather than drop the tail.
+
+        What lies in segments shorter than a window is in none.
 
         Args:
             scan: Position of the scan.
             most: At most so many of them, evenly spaced.
         """
-        last = self.n_volumes[scan] - self.volumes
-        starts = [*range(0, last, self.volumes), last]
+        starts = []
+        for first, length in self._long_enough(scan):
+            last = first + length - self.volumes
+            starts += [*range(first, last, self.volumes), last]
         if most is not None and most < len(starts):
             starts = [starts[round(i)] for i in np.linspace(0, len(starts) - 1, most)]
         return [(scan, start) for start in starts]
@@ -103,4 +128,4 @@ class RandomPlaces(Sampler[Place]):
         rng = np.random.default_rng([self.seed, self.epoch])
         scans = rng.permutation(np.repeat(np.arange(len(self.windows)), self.per_scan))
         for scan in scans.tolist():
-            yield scan, int(rng.integers(self.windows.n_volumes[scan] - self.windows.volumes + 1))
+            yield scan, self.windows.start(scan, int(rng.integers(self.windows.n_starts(scan))))

@@ -9,11 +9,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from safetensors import safe_open
 
 from fmrifm.atlas import Atlas, load_atlas
 from fmrifm.config import AtlasConfig, InfoConfig
+from fmrifm.data.checksums import NAME, differences, read_sums
 from fmrifm.data.grid import Grid, mni_grid
 from fmrifm.data.images import open_image, repetition_time
 from fmrifm.data.preprocess import PreparedScan, prepare_scan, uncovered_regions
@@ -25,18 +27,20 @@ Rows = Iterable[tuple[str, str]]
 
 
 def info(config: InfoConfig) -> Path:
-    """Print what lies at a path.
+    """Print what lies at a path or URL.
 
     Raises:
         DataError: It is nothing that fmrifm reads or writes.
     """
     console, path = Console(highlight=False, markup=False), Path(config.path)
-    if path.name.endswith((".nii", ".nii.gz")) and path.is_file():
-        _show(console, f"Scan {path}", _scan(path, config.atlas))
-    elif (path / "zarr.json").exists():
-        store = Store(path)
-        _show(console, f"Store {path}", _store(store))
+    if config.verify:
+        _verify(console, config.path)
+    if "://" in config.path or (path / "zarr.json").exists():
+        store = Store(config.path)
+        _show(console, f"Store {store.path}", _store(store))
         console.print(_counts(store.scans))
+    elif path.name.endswith((".nii", ".nii.gz")) and path.is_file():
+        _show(console, f"Scan {path}", _scan(path, config.atlas))
     elif (path / "provenance.json").exists():
         _show(console, f"Run {path}", _run(path))
     elif checkpoints := _checkpoints(path):
@@ -49,6 +53,22 @@ def info(config: InfoConfig) -> Path:
             "or a checkpoint (.safetensors)."
         )
     return path
+
+
+def _verify(console: Console, where: str) -> None:
+    """Compare every file of a store with SHA256SUMS."""
+    if "://" in where:
+        raise DataError(f"{where}: only a store on this machine can be verified. Copy it here.")
+    path = Path(where)
+    found = track(differences(path), "Verifying", total=len(read_sums(path)), console=Console(stderr=True))
+    faults = [(name, fault) for name, fault in found if fault is not None]
+    for name, fault in faults:
+        console.print(f"{name}: {fault}", soft_wrap=True)
+    if faults:
+        raise DataError(
+            f"{path}: {len(faults)} files differ from {NAME}, listed above. Restore them, or prepare the store again."
+        )
+    console.print("Every file holds the bytes that were written.")
 
 
 def _show(console: Console, title: str, rows: Rows) -> None:
@@ -93,7 +113,6 @@ def _regions(scan: PreparedScan, grid: Grid, config: AtlasConfig) -> Rows:
 
 def _store(store: Store) -> Rows:
     scans, atlas = store.scans, store.atlas
-    size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
     yield "cohort", store.name + (" (synthetic)" if store.synthetic else "")
     yield "scans", f"{len(scans)} of {scans['subject'].nunique()} subjects"
     yield "volumes", f"{scans['n_volumes'].min()} to {scans['n_volumes'].max()}, {scans['n_volumes'].sum()} in all"
@@ -107,7 +126,9 @@ def _store(store: Store) -> Rows:
     if store.planted is not None:
         yield "planted regions", _names(atlas, store.planted)
     yield "cleaning", json.dumps(store.attributes["settings"].get("cleaning", {}))
-    yield "size", f"{size / 2**20:.0f} MiB"
+    if isinstance(store.path, Path):
+        size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+        yield "size", f"{size / 2**20:.0f} MiB, signal as {store.attributes['encoding']}"
     yield "fingerprint", store.fingerprint
 
 

@@ -17,9 +17,11 @@ def long_enough(store: Store, volumes: int) -> pd.DataFrame:
         DataError: None does.
     """
     scans = store.scans
-    short = scans["n_volumes"] < volumes
+    short = scans["segments"].map(max) < volumes  # scrubbing may leave none that holds a window
     if short.all():
-        raise DataError(f"{store.path}: no scan has the {volumes} volumes of a window. Lower tokens.window_volumes.")
+        raise DataError(
+            f"{store.path}: no scan has the {volumes} consecutive volumes of a window. Lower tokens.window_volumes."
+        )
     if short.any():
         left_out = ", ".join(scans.loc[short, "scan"])
         Console(stderr=True).print(f"{short.sum()} scans are shorter than a window of {volumes} volumes: {left_out}")

@@ -1,32 +1,86 @@
 """`fmrifm prepare`: bring a folder of scans to one grid, once, into the store that every later stage reads.
 
 A scan that cannot be used is refused with its reason in quarantine.tsv beside the store; the
-rest goes on. Settings and paths in the store do not depend on where the data lies.
+rest goes on. Settings and paths in the store do not depend on where the data lies. Killed and
+started again, it does only what is left.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from fmrifm.atlas import Atlas, load_atlas
-from fmrifm.config import PrepareConfig
+from fmrifm.atlas import load_atlas
+from fmrifm.config import CleaningConfig, PrepareConfig
 from fmrifm.data.grid import Grid, mni_grid
-from fmrifm.data.preprocess import PreparedScan, prepare_scan, uncovered_regions
+from fmrifm.data.journal import source_state
+from fmrifm.data.preprocess import Limits, PreparedScan, prepare_scan, uncovered_regions
+from fmrifm.data.quality import region_coverage
 from fmrifm.data.scan import Found, ScanRecord
 from fmrifm.data.sources import find_scans
-from fmrifm.data.store import Store, StoreWriter
+from fmrifm.data.store import Store
+from fmrifm.data.store_writer import ScanWriter, StoreWriter
 from fmrifm.errors import DataError
+from fmrifm.stages.workers import in_parallel
 
-Outcome = PreparedScan | DataError
+Refusals = list[tuple[Path, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What a process needs to prepare scans: called with a record, it writes the scan or notes why not."""
+
+    grid: Grid
+    labels: NDArray[np.int32]
+    cleaning: CleaningConfig
+    limits: Limits
+    folder: Path
+    writer: ScanWriter
+
+    def __call__(self, record: ScanRecord) -> None:
+        """Prepare one scan; its fault is noted, so that one bad file does not end the others."""
+        source = source_state(record.path)
+        try:
+            scan = prepare_scan(record, self.grid, self.cleaning, self.limits)
+        except DataError as error:
+            self.writer.refuse(record.key, str(error), source)
+        else:
+            row = self._row(record, scan)
+            self.writer.add(row, scan.signal, scan.mean, scan.deviation, source=source)
+
+    def _row(self, record: ScanRecord, scan: PreparedScan) -> dict[str, Any]:
+        values = np.unique(self.labels[self.labels > 0])
+        return {
+            **record.row(self.folder),
+            "tr_s": scan.tr_s,
+            "segments": scan.segments,
+            "coverage": round(scan.coverage, 4),
+            "resampled": scan.resampled,
+            "n_nonfinite": scan.n_nonfinite,
+            "n_unsteady": scan.n_unsteady,
+            "n_scrubbed": scan.n_scrubbed,
+            **scan.quality,
+            "uncovered_regions": uncovered_regions(self.labels, scan.covered),
+            "region_coverage": np.rint(100 * region_coverage(self.labels, values, scan.covered)).astype(int),
+        }
 
 
 def prepare(config: PrepareConfig) -> Path:
@@ -36,80 +90,110 @@ def prepare(config: PrepareConfig) -> Path:
         The store's folder; quarantine.tsv lies beside it, also when it is empty.
 
     Raises:
-        DataError: Nothing usable is found, or the store exists.
+        DataError: Nothing usable is found, the store exists, or `strict` and a scan is refused.
     """
     console = Console(highlight=False, markup=False)
     root, out = Path(config.root), Path(config.out)
-    found = find_scans(config.source, root)
+    found = find_scans(config.source, root, keep=config.keep, n_subjects=config.n_subjects)
     grid = mni_grid(config.spacing_mm)
     atlas = load_atlas(config.atlas, grid.image(np.ones(len(grid.voxels), np.uint8)))
     folder = root if root.is_dir() else root.parent
     out.parent.mkdir(parents=True, exist_ok=True)
-    with StoreWriter(out, grid=grid, atlas=atlas, settings=_settings(config), **_cohort(folder)) as writer:
-        refused = list(found.refused)
-        for record, outcome in _progress(console, found, _outcomes(found.records, grid, config)):
-            if isinstance(outcome, DataError):
-                refused.append((record.path, str(outcome)))
-            else:
-                writer.add(_row(record, folder, outcome, atlas), outcome.signal, outcome.mean, outcome.deviation)
-        quarantine = _write_quarantine(out, refused)
-        if len(refused) == len(found.refused) + len(found.records):
-            raise DataError(
-                f"{root}: none of {len(refused)} scans can be used; {quarantine} gives the reason for each."
-            )
+    with StoreWriter(
+        out,
+        grid=grid,
+        atlas=atlas,
+        settings=_settings(config),
+        encoding=config.encoding,
+        append=config.append,
+        **_cohort(folder),
+    ) as writer:
+        records = _new(found, writer, folder, console)
+        sources = {key: record.path for key, record in records.items()}
+        pending = writer.pending(sources)
+        if len(pending) < len(records):
+            console.print(f"Going on: {len(records) - len(pending)} of {len(records)} scans are done already")
+        work = Preparation(grid, atlas.labels, config.cleaning, _limits(config), folder, writer.scans)
+        _run(work, [records[key] for key in pending], config, console)
+        refused = found.refused + [(records[key].path, reason) for key, reason in writer.refused().items()]
+        quarantine = _write_quarantine(out, refused, found if config.append else None)
+        _check(config, writer, len(records), refused, quarantine)
     _summarise(console, Store(out), len(refused), quarantine)
     return out
 
 
-def _outcomes(records: Sequence[ScanRecord], grid: Grid, config: PrepareConfig) -> Iterator[Outcome]:
-    calls = (delayed(_attempt)(record, grid, config) for record in records)
-    outcomes: Iterator[Outcome] = Parallel(n_jobs=config.jobs, return_as="generator")(calls)
-    return outcomes
+def _new(found: Found, writer: StoreWriter, folder: Path, console: Console) -> dict[str, ScanRecord]:
+    """Scans by key that the store has not; another scan under the name of one that it has is refused."""
+    existing, n_same = writer.existing(), 0
+    records = {}
+    for record in found.records:
+        if record.key not in existing:
+            records[record.key] = record
+        elif existing[record.key] == record.row(folder)["path"]:
+            n_same += 1
+        else:
+            found.refused.append((record.path, f"the store has {record.key} already, from {existing[record.key]}"))
+    if n_same:
+        console.print(f"{n_same} of {len(found.records)} scans are in the store already")
+    return records
 
 
-def _attempt(record: ScanRecord, grid: Grid, config: PrepareConfig) -> Outcome:
-    """Prepare one scan; its fault is a result, so that one bad file does not end the others."""
-    try:
-        return prepare_scan(
-            record, grid, config.cleaning, min_volumes=config.min_volumes, min_coverage=config.min_coverage
-        )
-    except DataError as error:
-        return error
-
-
-def _progress(console: Console, found: Found, outcomes: Iterator[Outcome]) -> Iterator[tuple[ScanRecord, Outcome]]:
+def _run(work: Preparation, records: Sequence[ScanRecord], config: PrepareConfig, console: Console) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _SpeedColumn(),
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
         TimeRemainingColumn(),
         TextColumn("left"),
     )
+    done = in_parallel(work, records, jobs=config.jobs, cluster=config.cluster)
     with Progress(*columns, console=console) as progress:
-        yield from progress.track(
-            zip(found.records, outcomes, strict=True), total=len(found.records), description="Preparing scans"
+        for _ in progress.track(done, total=len(records), description="Preparing scans"):
+            pass
+
+
+class _SpeedColumn(ProgressColumn):
+    """Scans a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.2g} scans/s,")
+
+
+def _check(config: PrepareConfig, writer: StoreWriter, asked: int, refused: Refusals, quarantine: Path) -> None:
+    n_taken = asked - len(writer.refused())
+    if n_taken == 0 and not writer.existing():
+        writer.discard()
+        raise DataError(
+            f"{config.root}: none of {len(refused)} scans can be used; {quarantine} gives the reason for each."
+        )
+    if config.strict and refused:
+        raise DataError(
+            f"{config.root}: {len(refused)} scans are refused, and --strict wants none; {quarantine} gives the "
+            f"reasons. Repair or remove them, then call prepare again; {n_taken} scans are done and kept."
         )
 
 
-def _row(record: ScanRecord, folder: Path, scan: PreparedScan, atlas: Atlas) -> dict[str, Any]:
-    return {
-        **record.row(folder),
-        "tr_s": scan.tr_s,
-        "coverage": round(scan.coverage, 4),
-        "resampled": scan.resampled,
-        "n_nonfinite": scan.n_nonfinite,
-        "uncovered_regions": uncovered_regions(atlas.labels, scan.covered),
-    }
+def _limits(config: PrepareConfig) -> Limits:
+    return Limits(
+        min_volumes=config.min_volumes,
+        min_coverage=config.min_coverage,
+        max_nonfinite=config.max_nonfinite,
+        max_gib=config.max_gib,
+    )
 
 
 def _settings(config: PrepareConfig) -> dict[str, Any]:
     return {
         "source": config.source,
+        "keep": list(config.keep),
         "spacing_mm": config.spacing_mm,
         "min_coverage": config.min_coverage,
         "min_volumes": config.min_volumes,
+        "max_nonfinite": config.max_nonfinite,
         "cleaning": asdict(config.cleaning),
     }
 
@@ -126,10 +210,15 @@ def _cohort(folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_quarantine(out: Path, refused: Sequence[tuple[Path, str]]) -> Path:
+def _write_quarantine(out: Path, refused: Refusals, appended: Found | None) -> Path:
+    """Write quarantine.tsv; what is appended keeps the rows of files that were not asked for now."""
     path = out.with_name("quarantine.tsv")
     rows = [(str(file), reason.removeprefix(f"{file}: ")) for file, reason in refused]
-    pd.DataFrame(rows, columns=["path", "reason"]).to_csv(path, sep="\t", index=False)
+    if appended is not None and path.exists():
+        now = {str(record.path) for record in appended.records} | {file for file, _ in rows}
+        earlier = pd.read_csv(path, sep="\t", dtype=str)
+        rows += [(file, reason) for file, reason in earlier.itertuples(index=False) if file not in now]
+    pd.DataFrame(sorted(rows), columns=["path", "reason"]).to_csv(path, sep="\t", index=False)
     return path
 
 

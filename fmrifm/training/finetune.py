@@ -36,9 +36,8 @@ class LabelledScans(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return len(self.label)
 
     def __getitem__(self, scan: int) -> tuple[Tensor, Tensor, Tensor]:
-        last = self.windows.n_volumes[scan] - self.windows.volumes
-        starts = self.rng.integers(last + 1, size=WINDOWS).tolist()
-        batch = default_collate([self.windows[scan, start] for start in starts])
+        drawn = self.rng.integers(self.windows.n_starts(scan), size=WINDOWS).tolist()
+        batch = default_collate([self.windows[scan, self.windows.start(scan, number)] for number in drawn])
         return batch.signal, batch.tr_s[0], torch.tensor(float(self.label[scan]))
 
 

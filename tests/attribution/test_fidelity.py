@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from fmrifm.attribution.fidelity import r2_by_scan, region_fidelity
-from fmrifm.data.store import Store, StoreWriter
+from fmrifm.data.store import Store
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.data.windows import Place, Windows
 from fmrifm.training.checkpoint import Pretrained
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fmrifm.data.store import Store, StoreWriter
+from fmrifm.data.store import Store
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.data.windows import RandomPlaces, Windows
 
 VOLUMES = {"a": 31, "b": 32, "c": 33, "d": 38}
@@ -76,3 +77,25 @@ def test_an_epoch_depends_on_the_seed_and_its_number_alone(windows):
     assert drawn(0, 3) == drawn(0, 3)
     assert drawn(0, 3) != drawn(0, 4)
     assert drawn(0, 3) != drawn(1, 3)
+
+
+@pytest.fixture
+def scrubbed(tmp_path, grid, atlas) -> Windows:
+    """One scan of 40 volumes in segments of 10, 7, 8 and 15."""
+    voxels = len(atlas.labels)
+    with StoreWriter(tmp_path / "s.zarr", grid=grid, atlas=atlas, settings={}) as writer:
+        signal = np.random.default_rng(0).normal(size=(40, voxels))
+        writer.add({"scan": "a", "tr_s": 2.0, "segments": [10, 7, 8, 15]}, signal, np.ones(voxels), np.ones(voxels))
+    return Windows(Store(tmp_path / "s.zarr"), ["a"], volumes=8)
+
+
+def test_no_window_reaches_over_a_gap_that_scrubbing_left(scrubbed):
+    inside = [0, 1, 2, 17, *range(25, 33)]  # volumes 10 to 16 are too short a segment
+    assert [scrubbed.start(0, number) for number in range(scrubbed.n_starts(0))] == inside
+    assert {start for _, start in RandomPlaces(scrubbed, per_scan=400, seed=0)} == set(inside)
+    with pytest.raises(IndexError, match="has 12 windows of 8 volumes"):
+        scrubbed.start(0, 12)
+
+
+def test_every_segment_is_covered_to_its_end(scrubbed):
+    assert scrubbed.cover(0) == [(0, 0), (0, 2), (0, 17), (0, 25), (0, 32)]

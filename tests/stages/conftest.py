@@ -19,7 +19,7 @@ from fmrifm.config import (
     TokensConfig,
 )
 from fmrifm.data.grid import Grid
-from fmrifm.data.store import StoreWriter
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.stages.attribute import attribute
 from fmrifm.stages.evaluate import evaluate
 from fmrifm.stages.finetune import finetune

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fmrifm.config import FinetuneConfig
-from fmrifm.data.store import Store, StoreWriter
+from fmrifm.data.store import Store
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import CheckpointError, DataError
 from fmrifm.stages.finetune import finetune
 from fmrifm.training.classifiers import load_folds

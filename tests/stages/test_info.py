@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from fmrifm.atlas import Atlas
 from fmrifm.config import AtlasConfig, InfoConfig
 from fmrifm.data.grid import Grid
-from fmrifm.data.store import StoreWriter
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import DataError
 from fmrifm.stages.info import info
 
@@ -26,7 +26,7 @@ def test_a_scan_is_described_even_where_no_atlas_can_be_had(bold_path: Path, cap
     text = said(capsys, bold_path)
     assert "shape 5 x 6 x 7 x 20 voxel size 2 x 2 x 2 mm axes RAS repetition time 1.5 s (header: 1.5, sec)" in text
     assert "on the 4 mm grid no" in text
-    assert "would refuse it: signal in 0." in text  # 10 x 12 x 14 mm of the brain
+    assert "would refuse it: its field of view holds 0." in text  # 10 x 12 x 14 mm of the brain
 
 
 def test_a_real_scan_without_an_atlas_says_what_is_missing(test_data: Path, capsys: pytest.CaptureFixture) -> None:
@@ -104,3 +104,42 @@ def test_anything_else_is_refused(tmp_path: Path) -> None:
         info(InfoConfig(path=str(tmp_path)))
     with pytest.raises(DataError, match="absent: nothing here"):
         info(InfoConfig(path=str(tmp_path / "absent")))
+
+
+def test_an_untouched_store_is_verified_and_any_changed_byte_found(
+    tmp_path: Path, grid: Grid, atlas: Atlas, capsys: pytest.CaptureFixture
+) -> None:
+    voxels = len(grid.voxels)
+    with StoreWriter(path := tmp_path / "s.zarr", grid=grid, atlas=atlas, settings={}) as writer:
+        row = {"scan": "a", "subject": "a", "site": "x", "tr_s": 2.0, "coverage": 1.0}
+        writer.add(row, np.zeros((30, voxels)), np.ones(voxels), np.ones(voxels))
+    info(InfoConfig(path=str(path), verify=True))
+    assert "Every file holds the bytes that were written." in capsys.readouterr().out
+    signal = path / "scans" / "a" / "signal" / "c" / "0" / "0"
+    content = bytearray(signal.read_bytes())
+    content[1234] ^= 1
+    signal.write_bytes(content)
+    (path / "labels" / "zarr.json").unlink()
+    with pytest.raises(DataError, match="2 files differ from SHA256SUMS, listed above"):
+        info(InfoConfig(path=str(path), verify=True))
+    text = capsys.readouterr().out
+    assert "scans/a/signal/c/0/0: changed" in text
+    assert "labels/zarr.json: missing" in text
+
+
+def test_only_stores_are_verified(bold_path: Path) -> None:
+    with pytest.raises(DataError, match=r"SHA256SUMS: missing, so nothing can be verified\. Give a store"):
+        info(InfoConfig(path=str(bold_path), verify=True))
+
+
+def test_a_store_is_described_from_its_address(
+    tmp_path: Path, grid: Grid, atlas: Atlas, capsys: pytest.CaptureFixture
+) -> None:
+    voxels = len(grid.voxels)
+    with StoreWriter(path := tmp_path / "s.zarr", grid=grid, atlas=atlas, settings={}, name="far away") as writer:
+        row = {"scan": "a", "subject": "a", "site": "x", "tr_s": 2.0, "coverage": 1.0}
+        writer.add(row, np.zeros((30, voxels)), np.ones(voxels), np.ones(voxels))
+    info(InfoConfig(path=f"file://{path}"))
+    assert "far away" in capsys.readouterr().out
+    with pytest.raises(DataError, match="only a store on this machine can be verified"):
+        info(InfoConfig(path=f"file://{path}", verify=True))

@@ -11,7 +11,7 @@ from fmrifm.stages.inputs import labelled, long_enough, same_grid
 
 def test_scans_shorter_than_a_window_are_named_and_if_all_are_it_is_refused(store, capsys):
     assert len(long_enough(store, 30)) == len(store.scans)
-    with pytest.raises(DataError, match="no scan has the 31 volumes of a window"):
+    with pytest.raises(DataError, match="no scan has the 31 consecutive volumes of a window"):
         long_enough(store, 31)
 
 

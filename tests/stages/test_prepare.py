@@ -5,6 +5,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 
 from fmrifm.config import AtlasConfig, PrepareConfig
 from fmrifm.data.grid import mni_grid
@@ -112,6 +113,70 @@ def test_nothing_refused_leaves_an_empty_list(tmp_path: Path) -> None:
     assert quarantine(prepare(settings(tmp_path / "data", tmp_path / "s.zarr"))) == {}
 
 
+def test_strict_fails_on_any_refusal_and_goes_on_once_it_is_repaired(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "s.zarr"
+    with pytest.raises(DataError, match=r"1 scans are refused, and --strict wants none; .* 3 scans are done and kept"):
+        prepare(settings(root, out, strict=True))
+    assert list(quarantine(out)) == ["milliseconds.nii"]
+    assert not out.exists()
+    (root / "milliseconds.nii").unlink()
+    prepare(settings(root, out, strict=True))
+    assert "Going on: 3 of 3 scans are done already" in capsys.readouterr().out
+    assert len(Store(out).scans) == 3
+
+
+def test_what_another_run_began_with_other_settings_is_not_mixed(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.zarr"
+    with pytest.raises(DataError, match="strict"):
+        prepare(settings(root, out, strict=True))
+    with pytest.raises(DataError, match=r"begun with other settings \(encoding float16, now int8\)"):
+        prepare(settings(root, out, encoding="int8"))
+
+
+def test_appended_scans_join_those_of_the_store(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = prepare(settings(root, tmp_path / "s.zarr"))
+    whole = Store(out).fingerprint
+    out.rename(tmp_path / "whole.zarr")
+    (kept := root / "half.nii").rename(tmp_path / "half.nii")
+    prepare(settings(root, out))
+    assert Store(out).fingerprint != whole
+    (tmp_path / "half.nii").rename(kept)
+    (root / "milliseconds.nii").unlink()
+    prepare(settings(root, out, append=True))
+    assert "2 of 3 scans are in the store already" in capsys.readouterr().out
+    assert Store(out).fingerprint == whole
+    assert list(quarantine(out)) == ["milliseconds.nii"]  # refused before, and not asked for now
+
+
+def test_another_scan_under_a_taken_name_is_not_appended(root: Path, tmp_path: Path) -> None:
+    out = prepare(settings(root, tmp_path / "s.zarr"))
+    save_run(tmp_path / "more" / "run.nii", 9)
+    (tmp_path / "more" / "scans.tsv").write_text("path\tsubject\nrun.nii\ta\n")
+    prepare(settings(tmp_path / "more", out, append=True))
+    assert quarantine(out)["run.nii"] == "the store has a_ses-1_run-1 already, from a.nii"
+    assert len(Store(out).scans) == 3
+
+
+def test_int8_halves_the_signal_and_keeps_it_to_half_a_percent(root: Path, tmp_path: Path) -> None:
+    half, byte = (Store(prepare(settings(root, tmp_path / f"{e}.zarr", encoding=e))) for e in ("float16", "int8"))
+    key = "a_ses-1_run-1"
+    assert np.abs(half.window(key) - byte.window(key)).max() < 0.005 * np.abs(half.window(key)).max()
+    signal = "scans/a_ses-1_run-1/signal/c/0/0"
+    assert (byte.path / signal).stat().st_size < 0.6 * (half.path / signal).stat().st_size
+
+
+@pytest.mark.slow
+def test_workers_of_a_dask_cluster_make_the_same_store(root: Path, tmp_path: Path) -> None:
+    here = prepare(settings(root, tmp_path / "here.zarr"))
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address.replace("tcp://", "dask://")
+        there = prepare(settings(root, tmp_path / "there.zarr", cluster=address))
+    assert Store(here).fingerprint == Store(there).fingerprint
+    assert (here / "SHA256SUMS").read_text() == (there / "SHA256SUMS").read_text()
+
+
 def test_a_cohort_says_its_name_and_what_was_planted(root: Path, tmp_path: Path) -> None:
     (root / "dataset_description.json").write_text('{"Name": "phantom", "Synthetic": true}')
     (root / "truth.tsv").write_text("index\tplanted\n41\t1\n42\t0\n170\t1\n")
@@ -134,7 +199,8 @@ def test_labels_and_site_of_the_athena_layout_reach_the_store(tmp_path: Path) ->
 
 
 def test_the_odd_real_files_are_refused_and_the_rest_goes_on(test_data: Path, tmp_path: Path) -> None:
-    out = prepare(settings(test_data / "bold_native", tmp_path / "s.zarr", min_coverage=0.0, spacing_mm=4.0))
+    asked = {"min_coverage": 0.0, "min_volumes": 20, "spacing_mm": 4.0}
+    out = prepare(settings(test_data / "bold_native", tmp_path / "s.zarr", **asked))
     store = Store(out)
     assert store.scans["subject"].tolist() == ["nibabel_functional_MNI_partialFOV_int16scaled"]
     assert np.isfinite(store.window(store.scans["scan"][0])).all()

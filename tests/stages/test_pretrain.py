@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from fmrifm.config import TokensConfig
-from fmrifm.data.store import Store, StoreWriter
+from fmrifm.data.store import Store
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import CheckpointError, ConfigError, DataError
 from fmrifm.stages.pretrain import pretrain
 from fmrifm.training.checkpoint import load_pretrained
@@ -148,7 +149,7 @@ def test_what_lightning_cannot_do_is_said_and_the_mended_command_may_follow(pret
 
 
 def test_no_scan_as_long_as_a_window_is_refused(pretrain_settings, tmp_path):
-    with pytest.raises(DataError, match="no scan has the 64 volumes of a window"):
+    with pytest.raises(DataError, match="no scan has the 64 consecutive volumes of a window"):
         pretrain(pretrain_settings(tmp_path / "run", tokens=TokensConfig(window_volumes=64, patch_volumes=4)))
 
 

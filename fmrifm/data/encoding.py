@@ -1,0 +1,36 @@
+"""How z-scored signal is kept in fewer bytes: float16, or int8 with one scale per voxel.
+
+Axes: T volumes, V brain voxels.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fmrifm.config import Encoding
+
+_LEVELS = 127
+
+
+def encode(signal_TV: NDArray[np.floating], encoding: Encoding) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Reduce a signal.
+
+    Returns:
+        The stored array, (T, V), and for int8 the scale of each voxel, (V,): signal = stored * scale, at most
+        half a scale (1 / 254 of the voxel's largest deflection) off.
+    """
+    if encoding == "float16":
+        return torch.from_numpy(np.ascontiguousarray(signal_TV)).half().numpy(), None  # a third of numpy's time
+    scale = np.abs(signal_TV).max(axis=0).astype(np.float32) / _LEVELS
+    scale[scale == 0] = 1.0
+    return np.rint(signal_TV / scale).astype(np.int8), scale
+
+
+def decode(stored_TV: NDArray[Any], scale_V: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Undo `encode`, up to its rounding, shape (T, V)."""
+    signal = torch.from_numpy(stored_TV).float()  # a tenth of the time that numpy takes from float16
+    if scale_V is not None:
+        signal *= torch.from_numpy(scale_V)
+    return np.asarray(signal.numpy())
