@@ -8,6 +8,7 @@ Axes: X, Y, Z voxels of the scan's own box; T volumes.
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,8 @@ _DEFLATE = 1032
 """Most bytes that a byte of a gzip stream can become (zlib's technical details: 1032:1)."""
 _LONGEST_HEADER = 1 << 24
 """Bytes before the data, header extensions included, beyond which a header is damaged."""
+_BEYOND = 1 << 20
+"""Bytes read after the data, to come to the end of a gzip stream; what trails further is of no interest."""
 _GIB = 1 << 30
 
 
@@ -43,26 +46,37 @@ class OpenScan:
     tr_s: float
     """Repetition time in seconds."""
 
-    def read(self) -> NDArray[Any]:
-        """Read the stored numbers, shape (X, Y, Z, T), volumes one after the other in memory; nothing is kept.
+    def blocks(self, volumes: int) -> Iterator[NDArray[Any]]:
+        """Read the stored numbers, some volumes at a time, each block of shape (X, Y, Z, volumes) in Fortran order.
 
-        `slope * stored + inter` is the signal in the file's own unit.
+        `slope * stored + inter` is the signal in the file's own unit. The end of a gzip stream is read too, so that
+        its checksum is compared.
 
         Raises:
             DataError: The file ends early, its stream is damaged, or it has gone.
         """
         try:
-            return cast("NDArray[Any]", self._stored.get_unscaled())
+            yield from self._read(volumes)
         except FileNotFoundError:
             raise DataError(f"{self.path}: the file has gone since it was found. Bring it back.") from None
-        except MemoryError:
-            raise DataError(f"{self.path}: does not fit in memory. Use fewer --jobs, or more memory.") from None
-        except (EOFError, OSError, ValueError, zlib.error) as error:
+        except (EOFError, OSError, zlib.error) as error:
             held, total = _volumes_held(self.path, self.image), self.image.shape[3]
             raise DataError(
                 f"{self.path}: the file breaks off or is damaged after {held} of {total} volumes ({error}). "
                 "Copy or download it again."
             ) from None
+
+    def _read(self, volumes: int) -> Iterator[NDArray[Any]]:
+        *box, total = self.image.shape
+        volume_bytes = int(np.prod(box)) * self._stored.dtype.itemsize
+        with nib.openers.ImageOpener(str(self.path)) as file:
+            file.seek(self._stored.offset)
+            for start in range(0, total, volumes):
+                count = min(volumes, total - start)
+                if len(content := file.read(count * volume_bytes)) < count * volume_bytes:
+                    raise EOFError("the data ends early")
+                yield np.frombuffer(content, self._stored.dtype).reshape(*box, count, order="F")
+            file.read(_BEYOND)
 
     @property
     def slope(self) -> float:

@@ -1,7 +1,7 @@
 """From a run on disk to a signal on the grid: position, z-score, coverage, quality, cleaning.
 
 A run that already lies on the grid is not interpolated: its brain voxels are gathered. Any other goes
-through `resample.py` in blocks of volumes, so that memory stays near that of the stored numbers.
+through `resample.py`. Both take blocks of volumes, so that memory holds the brain's voxels and no whole box.
 
 Axes: X, Y, Z voxels of a box; T volumes; V brain voxels of the grid.
 """
@@ -106,6 +106,7 @@ def prepare_scan(
     )
     least = max(limits.min_coverage, _LEAST_COVERAGE)
     _check_field_of_view(scan, grid, least)
+    _check_memory(scan, grid, limits.max_gib)
     confounds = read_confounds(record, cleaning.confounds, scan.image.shape[3])
     raw, resampled = _on_grid(scan, grid, cleaning)
     _check_finite(scan, raw, limits.max_nonfinite)
@@ -186,6 +187,15 @@ def _check_field_of_view(scan: OpenScan, grid: Grid, least: float) -> None:
         raise DataError(
             f"{scan.path}: its field of view holds {share:.1%} of the brain mask, expected at least {least:.0%}. "
             "It is not in MNI space or lacks most of the brain; normalise it, or lower --min_coverage."
+        )
+
+
+def _check_memory(scan: OpenScan, grid: Grid, max_gib: float) -> None:
+    needed = scan.image.shape[3] * len(grid.voxels) * np.float32().nbytes / 2**30
+    if needed > max_gib:
+        raise DataError(
+            f"{scan.path}: {scan.image.shape[3]} volumes of {len(grid.voxels)} brain voxels need {needed:.3g} GiB, "
+            f"expected at most {max_gib:g}. Raise --max_gib if the header is right."
         )
 
 

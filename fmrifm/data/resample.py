@@ -9,6 +9,7 @@ Axes: X, Y, Z voxels of the scan's box; T volumes; V brain voxels of the grid.
 """
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,10 @@ def field_of_view(image: nib.Nifti1Image, grid: Grid) -> float:
 
 def gather(scan: OpenScan, grid: Grid) -> Raw:
     """Take the brain voxels of a run that lies on the grid."""
-    volumes = _volumes(scan.read())
     places = np.ravel_multi_index(tuple(grid.voxels.T), grid.shape, order="F")
-    series = _scaled(np.take(volumes, places, axis=1), scan)
+    series = _empty(scan, grid)
+    for start, block in _blocks(scan):
+        _scale(np.take(_volumes(block), places, axis=1), scan, series[start : start + block.shape[3]])
     broken = ~_finite(series)
     series[:, broken] = 0.0
     return Raw(series, ~broken, broken)
@@ -64,19 +66,18 @@ def interpolate(scan: OpenScan, grid: Grid, fwhm_mm: float) -> Raw:
         grid: Where its voxels are to be.
         fwhm_mm: Smoothing beyond the grid's resolution.
     """
-    data = scan.read()
-    shape, affine = data.shape[:3], scan.image.affine
-    varies, finite = (flags.reshape(shape, order="F") for flags in _flags(_volumes(data), scan))
-    series = np.empty((data.shape[3], len(grid.voxels)), np.float32)
-    for start in range(0, len(series), _AT_ONCE):
-        block = _scaled(data[..., start : start + _AT_ONCE], scan)
-        block[~finite] = 0.0
-        moved = _move(nib.Nifti1Image(block, affine), grid, fwhm_mm)
-        series[start : start + _AT_ONCE] = grid.flatten(moved).T
+    shape, affine = scan.image.shape[:3], scan.image.affine
+    series, flags = _empty(scan, grid), _Flags(shape)
+    for start, block in _blocks(scan):
+        flags.see(block)
+        series[start : start + block.shape[3]] = _moved(block, scan, grid, fwhm_mm, flags.finite)
+    if not flags.finite.all():  # a voxel that breaks late was used before: once more, without it
+        for start, block in _blocks(scan):
+            series[start : start + block.shape[3]] = _moved(block, scan, grid, fwhm_mm, flags.finite)
     # Interpolation smears signal beyond the field of view; what it makes of ones and zeros shows where.
     present, broken = (
-        grid.flatten(_move(nib.Nifti1Image(flags.astype(np.float32), affine), grid, fwhm_mm))
-        for flags in (varies & finite, ~finite)
+        grid.flatten(_move(nib.Nifti1Image(flag.astype(np.float32), affine), grid, fwhm_mm))
+        for flag in (flags.varies & flags.finite, ~flags.finite)
     )
     return Raw(series, present >= _PRESENT, broken > 1 - _PRESENT)
 
@@ -92,19 +93,58 @@ def brain_mask_on(grid: Grid, path: Path) -> NDArray[np.bool_]:
     return grid.flatten(_resampled(binary, grid)) >= 0.5
 
 
-def _volumes(data: NDArray[Any]) -> NDArray[Any]:
-    """One row a volume, (T, X * Y * Z) in Fortran order of the box: as it lies in memory."""
-    return data.reshape(-1, data.shape[3], order="F").T
+def _blocks(scan: OpenScan) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Blocks of the stored numbers, each with its first volume."""
+    for number, block in enumerate(scan.blocks(_AT_ONCE)):
+        yield number * _AT_ONCE, block
 
 
-def _scaled(stored: NDArray[Any], scan: OpenScan) -> NDArray[np.float32]:
+def _empty(scan: OpenScan, grid: Grid) -> NDArray[np.float32]:
+    return np.empty((scan.image.shape[3], len(grid.voxels)), np.float32)
+
+
+def _volumes(block: NDArray[Any]) -> NDArray[Any]:
+    """One row a volume, (t, X * Y * Z) in Fortran order of the box: as it lies in memory."""
+    return block.reshape(-1, block.shape[3], order="F").T
+
+
+def _scale(stored: NDArray[Any], scan: OpenScan, out: NDArray[np.float32]) -> None:
     # float32 holds 16-bit integers exactly; wider ones are scaled first, so that nothing is lost before.
-    exact = stored.dtype.itemsize <= 2 or stored.dtype == np.float32
-    scaled = stored.astype(np.float32 if exact else np.float64)
-    if (scan.slope, scan.inter) != (1.0, 0.0):
-        np.multiply(scaled, scan.slope, out=scaled)
-        np.add(scaled, scan.inter, out=scaled)
-    return scaled.astype(np.float32, copy=False)
+    exact = stored.dtype.itemsize <= 2 or stored.dtype.kind == "f"
+    if exact or (scan.slope, scan.inter) == (1.0, 0.0):
+        out[...] = stored
+        if (scan.slope, scan.inter) != (1.0, 0.0):
+            np.multiply(out, scan.slope, out=out)
+            np.add(out, scan.inter, out=out)
+    else:
+        out[...] = stored * scan.slope + scan.inter
+
+
+def _moved(
+    block: NDArray[Any], scan: OpenScan, grid: Grid, fwhm_mm: float, finite: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    scaled = np.empty(block.shape, np.float32, order="F")
+    _scale(block, scan, scaled)
+    scaled[~finite] = 0.0
+    return grid.flatten(_move(nib.Nifti1Image(scaled, scan.image.affine), grid, fwhm_mm)).T
+
+
+class _Flags:
+    """Which voxels of the box varied so far, and which were always finite, both (X, Y, Z)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.varies = np.zeros(shape, dtype=bool, order="F")
+        self.finite = np.ones(shape, dtype=bool, order="F")
+        self.first: NDArray[Any] | None = None
+
+    def see(self, block: NDArray[Any]) -> None:
+        """Take a block of volumes into account."""
+        for volume in np.moveaxis(block, -1, 0):
+            self.first = volume.copy(order="F") if self.first is None else self.first
+            self.varies |= volume != self.first
+            if volume.dtype.kind == "f":
+                with np.errstate(over="ignore"):  # what float32 cannot hold counts as infinite
+                    self.finite &= np.isfinite(volume.astype(np.float32))
 
 
 def _finite(series: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -113,17 +153,6 @@ def _finite(series: NDArray[np.float32]) -> NDArray[np.bool_]:
     finite = np.ones(series.shape[1], dtype=bool)
     finite[suspects] = np.isfinite(series[:, suspects]).all(axis=0)
     return finite
-
-
-def _flags(volumes: NDArray[Any], scan: OpenScan) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which voxels of the box vary over time, and which are finite at all times."""
-    varies = np.zeros(volumes.shape[1], dtype=bool)
-    finite = np.ones(volumes.shape[1], dtype=bool)
-    for volume in volumes:
-        varies |= volume != volumes[0]
-        if volume.dtype.kind == "f":
-            finite &= np.isfinite(volume.astype(np.float32))
-    return varies, finite
 
 
 def _move(image: nib.Nifti1Image, grid: Grid, fwhm_mm: float) -> NDArray[np.float32]:

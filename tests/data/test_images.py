@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fmrifm.data.images import open_scan
+from fmrifm.data.images import OpenScan, open_scan
 from fmrifm.errors import DataError
 
 Change = Callable[[nib.Nifti1Image], object]
@@ -22,21 +22,26 @@ def change(path: Path, *changes: Change) -> Path:
     return changed
 
 
+def whole(scan: OpenScan) -> np.ndarray:
+    """All stored numbers, read in blocks that do not divide the run."""
+    return np.concatenate(list(scan.blocks(7)), axis=-1)
+
+
 def test_a_sound_run_is_read_as_it_is(bold_path: Path) -> None:
     scan = open_scan(bold_path)
     assert scan.tr_s == 1.5
-    assert np.allclose(scan.read(), 100 + np.random.default_rng(0).normal(size=(5, 6, 7, 20)), atol=1e-4)
+    assert np.allclose(whole(scan), 100 + np.random.default_rng(0).normal(size=(5, 6, 7, 20)), atol=1e-4)
 
 
 def test_integers_come_with_the_scaling_of_the_header(bold_path: Path, tmp_path: Path) -> None:
-    data = open_scan(bold_path).read()
+    data = whole(open_scan(bold_path))
     image = nib.Nifti1Image(data, np.diag([2.0, 2.0, 2.0, 1.0]))
     image.header.set_zooms((2.0, 2.0, 2.0, 1.5))
     image.set_data_dtype(np.int16)
     image.to_filename(tmp_path / "integers.nii")
     scan = open_scan(tmp_path / "integers.nii")
-    assert scan.read().dtype == np.int16
-    assert np.allclose(scan.slope * scan.read() + scan.inter, data, atol=1e-3)
+    assert whole(scan).dtype == np.int16
+    assert np.allclose(scan.slope * whole(scan) + scan.inter, data, atol=1e-3)
 
 
 @pytest.mark.parametrize(("unit", "zoom"), [("sec", 2.0), ("msec", 2000.0), ("usec", 2e6), ("unknown", 2.0)])
@@ -109,14 +114,27 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         open_scan(path)
 
 
+def test_a_flipped_bit_in_a_gzip_stream_is_found_by_its_checksum(bold_path: Path) -> None:
+    content = bytearray(bold_path.read_bytes())
+    found = 0
+    for place in range(len(content) // 2, len(content) // 2 + 40):
+        content[place] ^= 1
+        bold_path.write_bytes(content)
+        content[place] ^= 1
+        with pytest.raises(DataError, match=r"breaks off or is damaged after \d+ of 20 volumes"):
+            whole(open_scan(bold_path))
+        found += 1
+    assert found == 40
+
+
 @pytest.mark.parametrize("name", ["cut.nii", "cut.nii.gz"])
 def test_a_file_that_ends_early_says_how_many_volumes_are_there(bold_path: Path, name: str) -> None:
-    whole = bold_path.with_name(f"whole{''.join(Path(name).suffixes)}")
-    nib.load(bold_path).to_filename(whole)
-    (cut := bold_path.with_name(name)).write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    uncut = bold_path.with_name(f"uncut{''.join(Path(name).suffixes)}")
+    nib.load(bold_path).to_filename(uncut)
+    (cut := bold_path.with_name(name)).write_bytes(uncut.read_bytes()[: uncut.stat().st_size // 2])
     scan = open_scan(cut)
     with pytest.raises(DataError, match=r"breaks off or is damaged after (8|9|10) of 20 volumes"):
-        scan.read()
+        whole(scan)
 
 
 @pytest.mark.parametrize(("header", "sidecar"), [(2.0, 2.01), (0.0, 2.01), (2010.0, 2.01)])
@@ -161,7 +179,7 @@ def test_a_stream_of_zeros_within_zlibs_limits_is_refused_by_the_memory_it_needs
     image = nib.Nifti1Image(zeros, np.diag([2.0, 2.0, 2.0, 1.0]))
     image.header.set_zooms((2, 2, 2, 2))
     image.to_filename(path := tmp_path / "zeros.nii.gz")
-    assert open_scan(path).read().max() == 0
+    assert whole(open_scan(path)).max() == 0
     with pytest.raises(DataError, match=r"needs 0\.00732 GiB, expected at most 0\.001"):
         open_scan(path, max_gib=0.001)
 
@@ -185,7 +203,7 @@ def test_a_file_that_has_gone_is_told_before_and_while_it_is_read(bold_path: Pat
     scan = open_scan(bold_path)
     bold_path.unlink()
     with pytest.raises(DataError, match="the file has gone since it was found"):
-        scan.read()
+        whole(scan)
     with pytest.raises(DataError, match="no such file"):
         open_scan(bold_path)
 
@@ -214,4 +232,4 @@ def test_real_odd_files_are_refused_each_with_its_own_sentence(test_data: Path) 
     }
     for name, sentence in sentences.items():
         with pytest.raises(DataError, match=f"{name}: .*{sentence}"):
-            open_scan(test_data / "bold_native" / name, min_volumes=20, max_voxel_mm=8).read()
+            whole(open_scan(test_data / "bold_native" / name, min_volumes=20, max_voxel_mm=8))

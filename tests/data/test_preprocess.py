@@ -158,6 +158,12 @@ def test_a_run_with_little_signal_is_refused(grid: Grid, series: np.ndarray, sav
         prepare_scan(save(series, grid.affine), grid, limits=limits)
 
 
+def test_a_run_that_needs_too_much_memory_on_the_grid_is_refused(grid: Grid, series: np.ndarray, save: Save) -> None:
+    record = save(series.astype(np.uint8), grid.affine)  # 8,400 bytes on disk, 16,000 on the grid
+    with pytest.raises(DataError, match=r"40 volumes of 100 brain voxels need 1\.49e-05 GiB, expected at most 1e-05"):
+        prepare_scan(record, grid, limits=Limits(max_gib=1e-5))
+
+
 def test_integers_are_scaled_as_the_header_says(grid: Grid, series: np.ndarray, save: Save) -> None:
     expected = prepare_scan(save(series, grid.affine), grid)
     for kind in (np.int16, np.int32, np.float64):
