@@ -6,7 +6,6 @@ Axes: T volumes, V brain voxels.
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fmrifm.config import Encoding
@@ -22,7 +21,7 @@ def encode(signal_TV: NDArray[np.floating], encoding: Encoding) -> tuple[NDArray
         half a scale (1 / 254 of the voxel's largest deflection) off.
     """
     if encoding == "float16":
-        return torch.from_numpy(np.ascontiguousarray(signal_TV)).half().numpy(), None  # a third of numpy's time
+        return np.asarray(signal_TV, np.float16), None
     scale = np.abs(signal_TV).max(axis=0).astype(np.float32) / _LEVELS
     scale[scale == 0] = 1.0
     return np.rint(signal_TV / scale).astype(np.int8), scale
@@ -30,6 +29,8 @@ def encode(signal_TV: NDArray[np.floating], encoding: Encoding) -> tuple[NDArray
 
 def decode(stored_TV: NDArray[Any], scale_V: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """Undo `encode`, up to its rounding, shape (T, V)."""
+    import torch  # not above: a process that only writes starts in half the time and memory without it
+
     signal = torch.from_numpy(stored_TV).float()  # a tenth of the time that numpy takes from float16
     if scale_V is not None:
         signal *= torch.from_numpy(scale_V)

@@ -8,10 +8,8 @@ Axes: T volumes, V brain voxels.
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,69 +22,15 @@ from numpy.typing import NDArray
 from fmrifm.atlas import Atlas
 from fmrifm.config import Encoding
 from fmrifm.data.checksums import digest, digests, read_sums, write_sums
-from fmrifm.data.encoding import encode
 from fmrifm.data.grid import Grid
-from fmrifm.data.journal import Entry, Journal, source_state
-from fmrifm.data.shards import write_chunk, write_shard
+from fmrifm.data.journal import Journal, source_state
+from fmrifm.data.scan_writer import ScanWriter
+from fmrifm.data.shards import write_chunk
 from fmrifm.data.store import FORMAT, Store
 from fmrifm.errors import DataError
 
 _OF_A_DATA_SET = ("name", "planted", "source", "keep")
 """What may differ between a store and scans that are appended."""
-
-
-@dataclass(frozen=True)
-class ScanWriter:
-    """Writes single scans; what a process that prepares scans gets.
-
-    Args:
-        root: Folder of the store.
-        journal: Where finished scans are noted.
-        encoding: How signal is kept.
-    """
-
-    root: Path
-    journal: Journal
-    encoding: Encoding
-
-    def add(
-        self,
-        row: Mapping[str, Any],
-        signal: NDArray[np.floating],
-        mean: NDArray[np.floating],
-        deviation: NDArray[np.floating],
-        *,
-        source: tuple[int, int] | None = None,
-    ) -> None:
-        """Write one scan, wholly or not at all.
-
-        Args:
-            row: Its row of the scan table, with `scan` as the key.
-            signal: z-scored time courses, shape (T, V).
-            mean: Temporal mean, shape (V,).
-            deviation: Temporal standard deviation, shape (V,), 0 where there is no signal.
-            source: Size and modification time of the file it was made of.
-        """
-        folder = self.root / "scans" / row["scan"]
-        self.journal.forget(row["scan"])
-        shutil.rmtree(folder, ignore_errors=True)
-        stored, scale = encode(signal, self.encoding)
-        moments = {"mean": mean.astype(np.float32), "deviation": deviation.astype(np.float32)}
-        arrays = moments if scale is None else {**moments, "scale": scale}
-        group = zarr.open_group(folder, mode="w", zarr_format=3)
-        write_shard(group, "signal", stored)
-        for name, values in arrays.items():
-            write_chunk(group, name, values)
-        sha256 = hashlib.sha256()
-        for array in (stored, *arrays.values()):
-            sha256.update(np.ascontiguousarray(array).data)
-        derived = {"n_volumes": len(stored), "segments": [len(stored)]}
-        full = _plain({**derived, **row, "sha256": sha256.hexdigest()})
-        self.journal.write(row["scan"], Entry(source=source, row=full, files=digests(folder, self.root)))
-
-    def refuse(self, key: str, reason: str, source: tuple[int, int] | None = None) -> None:
-        """Note that a scan cannot be used."""
-        self.journal.write(key, Entry(source=source, refused=reason))
 
 
 class StoreWriter:
@@ -285,14 +229,3 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
         for name in names
         if str(flat[0].get(name)) != str(flat[1].get(name))
     )
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: NumPy scalars as numbers, NaN as null."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,13 +8,12 @@ started again, it does only what is left.
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,58 +28,18 @@ from rich.progress import (
 from rich.text import Text
 
 from fmrifm.atlas import load_atlas
-from fmrifm.config import CleaningConfig, PrepareConfig
-from fmrifm.data.grid import Grid, mni_grid
-from fmrifm.data.journal import source_state
-from fmrifm.data.preprocess import Limits, PreparedScan, prepare_scan, uncovered_regions
-from fmrifm.data.quality import region_coverage
+from fmrifm.config import PrepareConfig
+from fmrifm.data.grid import mni_grid
+from fmrifm.data.preparation import Preparation
+from fmrifm.data.preprocess import Limits
 from fmrifm.data.scan import Found, ScanRecord
 from fmrifm.data.sources import find_scans
 from fmrifm.data.store import Store
-from fmrifm.data.store_writer import ScanWriter, StoreWriter
+from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import DataError
 from fmrifm.stages.workers import in_parallel
 
 Refusals = list[tuple[Path, str]]
-
-
-@dataclass(frozen=True, eq=False)
-class Preparation:
-    """What a process needs to prepare scans: called with a record, it writes the scan or notes why not."""
-
-    grid: Grid
-    labels: NDArray[np.int32]
-    cleaning: CleaningConfig
-    limits: Limits
-    folder: Path
-    writer: ScanWriter
-
-    def __call__(self, record: ScanRecord) -> None:
-        """Prepare one scan; its fault is noted, so that one bad file does not end the others."""
-        source = source_state(record.path)
-        try:
-            scan = prepare_scan(record, self.grid, self.cleaning, self.limits)
-        except DataError as error:
-            self.writer.refuse(record.key, str(error), source)
-        else:
-            row = self._row(record, scan)
-            self.writer.add(row, scan.signal, scan.mean, scan.deviation, source=source)
-
-    def _row(self, record: ScanRecord, scan: PreparedScan) -> dict[str, Any]:
-        values = np.unique(self.labels[self.labels > 0])
-        return {
-            **record.row(self.folder),
-            "tr_s": scan.tr_s,
-            "segments": scan.segments,
-            "coverage": round(scan.coverage, 4),
-            "resampled": scan.resampled,
-            "n_nonfinite": scan.n_nonfinite,
-            "n_unsteady": scan.n_unsteady,
-            "n_scrubbed": scan.n_scrubbed,
-            **scan.quality,
-            "uncovered_regions": uncovered_regions(self.labels, scan.covered),
-            "region_coverage": np.rint(100 * region_coverage(self.labels, values, scan.covered)).astype(int),
-        }
 
 
 def prepare(config: PrepareConfig) -> Path:
@@ -95,6 +54,9 @@ def prepare(config: PrepareConfig) -> Path:
     console = Console(highlight=False, markup=False)
     root, out = Path(config.root), Path(config.out)
     found = find_scans(config.source, root, keep=config.keep, n_subjects=config.n_subjects)
+    Preparation.check_names(found.records)
+    if found.n_beyond:
+        console.print(f"Left for later: {found.n_beyond} scans of subjects beyond the first {config.n_subjects}")
     grid = mni_grid(config.spacing_mm)
     atlas = load_atlas(config.atlas, grid.image(np.ones(len(grid.voxels), np.uint8)))
     folder = root if root.is_dir() else root.parent

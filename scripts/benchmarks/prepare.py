@@ -24,7 +24,7 @@ from fmrifm.data.grid import mni_grid
 from fmrifm.data.journal import Journal
 from fmrifm.data.preprocess import prepare_scan
 from fmrifm.data.scan import ScanRecord
-from fmrifm.data.store_writer import ScanWriter
+from fmrifm.data.scan_writer import ScanWriter
 
 SHAPE, LARGE = (49, 58, 47, 176), (61, 73, 61, 261)
 

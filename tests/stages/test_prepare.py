@@ -113,6 +113,28 @@ def test_nothing_refused_leaves_an_empty_list(tmp_path: Path) -> None:
     assert quarantine(prepare(settings(tmp_path / "data", tmp_path / "s.zarr"))) == {}
 
 
+def test_a_trial_takes_the_first_subjects_and_counts_the_rest(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = prepare(settings(root, tmp_path / "s.zarr", n_subjects=2))
+    assert Store(out).scans["subject"].tolist() == ["a", "b"]
+    assert "Left for later: 2 scans of subjects beyond the first 2" in capsys.readouterr().out
+
+
+def test_scans_that_a_condition_leaves_out_are_listed(root: Path, tmp_path: Path) -> None:
+    (root / "scans.tsv").write_text("path\tsite\na.nii\tnorth\nb.nii.gz\tsouth\n")
+    out = prepare(settings(root, tmp_path / "s.zarr", keep=("site=south",)))
+    assert Store(out).scans["subject"].tolist() == ["b"]
+    assert list(quarantine(out)) == ["a.nii"]
+    assert Store(out).attributes["settings"]["keep"] == ["site=south"]
+
+
+def test_a_covariate_under_one_of_our_names_is_refused(root: Path, tmp_path: Path) -> None:
+    (root / "scans.tsv").write_text("path\tcoverage\na.nii\t1\n")
+    with pytest.raises(DataError, match=r"has columns coverage, which fmrifm writes itself\. Rename"):
+        prepare(settings(root, tmp_path / "s.zarr"))
+
+
 def test_strict_fails_on_any_refusal_and_goes_on_once_it_is_repaired(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

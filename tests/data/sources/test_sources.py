@@ -10,7 +10,7 @@ from fmrifm.errors import DataError
 
 
 def test_every_source_of_the_settings_has_a_finder() -> None:
-    assert set(get_args(Source)) <= set(SOURCES) | set(DOWNLOADS)
+    assert set(get_args(Source)) == set(SOURCES) | set(DOWNLOADS)
 
 
 @pytest.mark.parametrize("source", SOURCES)
