@@ -1,8 +1,8 @@
 """Do one thing for many items, side by side: processes of this machine, or workers of a Dask cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import TypeVar
 
 from joblib import Parallel, delayed, parallel_config
 
@@ -33,18 +33,20 @@ def in_parallel(
         yield from Parallel(n_jobs=-1 if cluster else jobs, return_as="generator_unordered")(calls)
 
 
-def _backend(cluster: str | None) -> AbstractContextManager[Any]:
+@contextmanager
+def _backend(cluster: str | None) -> Iterator[None]:
     if cluster is None:
-        return nullcontext()
+        yield
+        return
     try:
         from distributed import Client
     except ImportError:
         raise ConfigError("cluster needs Dask, which is not installed. Run `pip install fmrifm[cluster]`.") from None
-    address = f"tcp://{cluster.removeprefix(_SCHEME)}"
     try:
-        Client(address, timeout="10s")  # becomes the process's client, which joblib's backend takes
+        client = Client(f"tcp://{cluster.removeprefix(_SCHEME)}", timeout="10s")
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"cluster is {cluster}, where no Dask scheduler answers ({error}). Start one, or use --jobs."
         ) from None
-    return parallel_config(backend="dask")
+    with client, parallel_config(backend="dask"):
+        yield
