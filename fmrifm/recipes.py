@@ -124,8 +124,11 @@ def _add_special(parser: ArgumentParser, field: "Field[Any]", text: str) -> None
         parser.add_argument(f"--{field.name}", action=ActionYesNo, default=field.default, help=text)
     else:
         item = get_args(field.type)[0]
-        # Without a default each further --run adds to the list; with one the words given replace it.
-        more = {"action": "extend", "required": True} if field.default is MISSING else {"default": [*field.default]}
+        # Each further --run or --keep adds to an empty list; of a full one (--methods) the words given take the place.
+        if field.default is MISSING:
+            more: dict[str, Any] = {"action": "extend", "required": True}
+        else:
+            more = {"default": [*field.default]} | ({} if field.default else {"action": "extend"})
         parser.add_argument(f"--{field.name}", nargs="+", type=item, help=text, **more)
 
 

@@ -199,3 +199,12 @@ def test_help_explains_every_setting(command: str) -> None:
     assert (SETTINGS[command].__doc__ or "").split(".")[0].split("\n")[0] in " ".join(text.split())
     for name in SETTINGS[command].__dataclass_fields__:
         assert name in text
+
+
+def test_conditions_add_up_and_methods_are_replaced() -> None:
+    words = ["--source", "table", "--root", "a", "--out", "b"]
+    assert parse("prepare", words).keep == ()
+    assert parse("prepare", [*words, "--keep", "x=1", "y=2", "--keep", "z!=3"]).keep == ("x=1", "y=2", "z!=3")
+    assert parse("prepare", words).keep == ()
+    words = ["--store", "a", "--checkpoint", "b", "--out", "c"]
+    assert parse("attribute", [*words, "--methods", "occlusion"]).methods == ("occlusion",)
