@@ -31,10 +31,13 @@ def leaks(
         )
     if both := [subject for fold in folds for subject in set(fold.train) & set(fold.test)]:
         found.append(f"Subjects on both sides of a fold: {', '.join(sorted(both)[:5])}.")
-    if "sha256" in scans:
-        subjects = scans.groupby("sha256")["subject"].nunique()
-        if twice := int((subjects > 1).sum()):
-            found.append(f"{twice} scans appear under more than one subject identifier.")
+    if "sha256" in scans and (twice := shared(scans, scans["sha256"])["sha256"].nunique()):
+        found.append(f"{twice} scans appear under more than one subject identifier.")
     if not synthetic and auc.value > SUSPICIOUS_AUC:
         found.append(f"AUC {auc.value:.2f} is above {SUSPICIOUS_AUC}: on such data a leak until shown otherwise.")
     return found
+
+
+def shared(scans: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """Scans that stand in one group with a scan of another subject; a missing group is none."""
+    return scans[scans["subject"].groupby(groups).transform("nunique") > 1]
