@@ -26,13 +26,29 @@ def _section(runs: Sequence[Run], several: bool) -> Section | None:
     scans = next((table for run in runs if (table := run.table("scans.tsv", _COLUMNS)) is not None), None)
     if scans is None or scans.empty:
         return None
-    target = next((run.target for run in runs if run.stage in ("finetune", "evaluate")), "dx")
+    name = str(runs[0].cohort.get("name", "unnamed"))
+    return cohort_section(
+        scans,
+        title=f"Cohort: {name}" if several else "Cohort",
+        target=next((run.target for run in runs if run.stage in ("finetune", "evaluate")), "dx"),
+        about=runs[0].cohort,
+    )
+
+
+def cohort_section(scans: pd.DataFrame, *, title: str, target: str, about: Mapping[str, Any]) -> Section:
+    """Count scans, subjects and labels of a scan table.
+
+    Args:
+        scans: One row a scan, at least one.
+        title: Heading.
+        target: Column of the labels; absent, all subjects are unlabelled.
+        about: Where known: atlas, regions (how many), and the names of those rescued and lost.
+    """
     subjects = scans.drop_duplicates("subject")
     labels = _label_counts(subjects, target)
-    name = str(runs[0].cohort.get("name", "unnamed"))
     return Section(
-        title=f"Cohort: {name}" if several else "Cohort",
-        sentences=[_size(scans, subjects), *_atlas(runs[0].cohort)],
+        title=title,
+        sentences=[_size(scans, subjects), *_atlas(about)],
         pictures=[label_bars(labels, f"label (column {target}: 0 control, 1 case)")],
         tables=[_table(scans, labels)],
     )

@@ -34,7 +34,7 @@ def label_bars(counts: Mapping[str, Mapping[str, int]], what: str) -> Picture:
     left = np.zeros(len(table))
     for name, colour, hatch in zip(table.columns, (FIRST, SECOND, LINE), ("", "////", ""), strict=False):
         bars = table[name].to_numpy()
-        axes.barh(_short(table.index), bars, left=left, color=colour, hatch=hatch, edgecolor=PAPER, lw=0.6, label=name)
+        axes.barh(short(table.index), bars, left=left, color=colour, hatch=hatch, edgecolor=PAPER, lw=0.6, label=name)
         left += bars
     axes.set_xlabel("subjects")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -77,7 +77,7 @@ def forest(metric: str, scores: Mapping[str, Score]) -> Picture:
         ours = row == len(scores) - 1
         _whisker(axes, row, score, colour=FIRST if ours else MUTED, marker="o" if ours else "s", filled=ours)
         axes.text(1.03, row, number(score.value), va="center", transform=axes.get_yaxis_transform())
-    axes.set_yticks(range(len(scores)), _short(scores)[::-1])
+    axes.set_yticks(range(len(scores)), short(scores)[::-1])
     axes.set(xlim=(0, 1), ylim=(-0.6, len(scores) - 0.4), xlabel=label(metric))
     if metric in CHANCE:
         axes.axvline(CHANCE[metric], color=MUTED, lw=1, ls=":")
@@ -130,7 +130,7 @@ def ranking(regions: pd.DataFrame, unit: str, planted: Sequence[int], caption: s
         score = Score(region["importance"], region["ci_low"], region["ci_high"])
         colour, marker = (SECOND, "D") if is_planted else (FIRST, "o")
         _whisker(axes, row, score, colour=colour, marker=marker, filled=region["p_fdr"] < 0.05)
-    axes.set_yticks(range(len(regions)), _short(regions["name"])[::-1])
+    axes.set_yticks(range(len(regions)), short(regions["name"])[::-1])
     axes.set(ylim=(-0.7, len(regions) - 0.3), xlabel=unit)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.axvline(0, color=MUTED, lw=1, ls=":")
@@ -148,7 +148,7 @@ def system_bars(systems: pd.DataFrame, unit: str, caption: str) -> Picture:
     axes.barh(range(len(rows)), rows["importance"], color=FIRST, height=0.62)
     errors = np.stack([rows["importance"] - rows["ci_low"], rows["ci_high"] - rows["importance"]]).clip(min=0)
     axes.errorbar(rows["importance"], range(len(rows)), xerr=errors, fmt="none", ecolor=INK, lw=1, capsize=2)
-    axes.set_yticks(range(len(rows)), _short(rows["system"]))
+    axes.set_yticks(range(len(rows)), short(rows["system"]))
     axes.set_xlabel(unit)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.axvline(0, color=MUTED, lw=1)
@@ -157,6 +157,11 @@ def system_bars(systems: pd.DataFrame, unit: str, caption: str) -> Picture:
     pairs = zip(systems["system"], systems["importance"], strict=True)
     names = ", ".join(f"{name} {significant(value)}" for name, value in pairs)
     return picture(figure, alt=f"Bars of systems by {unit}, best first: {names}.", caption=caption)
+
+
+def short(names: Sequence[str] | Mapping[str, object] | pd.Series | pd.Index) -> list[str]:
+    """Cut long names for an axis."""
+    return [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in map(str, names)]
 
 
 def _rows(count: int, extra: float) -> tuple[Figure, Axes]:
@@ -173,7 +178,3 @@ def _legend_above(axes: Axes) -> None:
 def _whisker(axes: Axes, row: int, score: Score, *, colour: str, marker: str, filled: bool) -> None:
     axes.plot([score.ci_low, score.ci_high], [row, row], color=colour, lw=1.4, zorder=2)
     axes.plot(score.value, row, marker, color=colour, mfc=colour if filled else PAPER, ms=5, mew=1.2, zorder=3)
-
-
-def _short(names: Sequence[str] | Mapping[str, object] | pd.Series | pd.Index) -> list[str]:
-    return [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in map(str, names)]

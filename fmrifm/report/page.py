@@ -1,19 +1,11 @@
-"""The page: sections in reading order, drawn by one template with everything inside.
+"""The page over run folders: its sections in reading order."""
 
-Names come from files of strangers, so the template escapes all text, and a content security
-policy lets the browser load nothing and run only the one script that is part of the page.
-"""
-
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from fmrifm import __version__
 from fmrifm.report.classification import classification_section, same_predictions
 from fmrifm.report.cohort import cohort_sections
 from fmrifm.report.content import Section, listed
+from fmrifm.report.document import document
 from fmrifm.report.provenance import provenance_section
 from fmrifm.report.regions import regions_section
 from fmrifm.report.runs import Run
@@ -32,24 +24,14 @@ _BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
 def render(runs: Sequence[Run]) -> str:
     """Write the page over run folders as one HTML document."""
     shown = _without_repeats(runs)
-    environment = Environment(
-        loader=PackageLoader("fmrifm.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = environment.get_template("sort.js").render()
     cohorts = dict.fromkeys(str(run.cohort.get("name", "unnamed cohort")) for run in runs)
-    return environment.get_template("report.html.j2").render(
+    return document(
         title=listed(list(cohorts)),
-        stages=list(dict.fromkeys(run.stage for run in runs)),
+        about=list(dict.fromkeys(run.stage for run in runs)),
         banners=banners(runs),
         summary=summary(shown),
         alarms=alarms(shown),
         sections=[*cohort_sections(runs), *_stage_sections(shown), provenance_section(runs)],
-        version=__version__,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 

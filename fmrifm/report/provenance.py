@@ -14,7 +14,7 @@ _FACTS = {
     "store_fingerprint": "store",
     "git_commit": "commit",
 }
-_DISCLAIMER = "fmrifm is a research tool. Nothing on this page is a medical diagnosis, nor a basis for one."
+DISCLAIMER = "fmrifm is a research tool. Nothing on this page is a medical diagnosis, nor a basis for one."
 _REDO = "Commands that redo these runs; give each another --out, since a run folder is never overwritten."
 
 
@@ -29,7 +29,7 @@ def provenance_section(runs: Sequence[Run]) -> Section:
     redo = [Code(caption=_REDO, text="\n".join(commands))] if commands else []
     return Section(
         title="Provenance",
-        sentences=[_DISCLAIMER],
+        sentences=[DISCLAIMER],
         tables=[_stages(runs), *_versions(runs)],
         codes=[*redo, *recipes],
     )

@@ -27,12 +27,20 @@ def summary(runs: Sequence[Run]) -> list[str]:
 
 def banners(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """What a reader must know before any number, as a few words and a sentence each."""
+    return cohort_banners(
+        synthetic=any(run.synthetic for run in runs),
+        approximate=any(run.cohort.get("atlas") == APPROXIMATION for run in runs),
+    )
+
+
+def cohort_banners(*, synthetic: bool, approximate: bool) -> list[tuple[str, str]]:
+    """Say that scans were generated, or regions approximated."""
     words = []
-    if any(run.synthetic for run in runs):
+    if synthetic:
         words.append(
             ("Synthetic cohort.", "Its scans were generated to try the method; the scores say nothing about people.")
         )
-    if any(run.cohort.get("atlas") == APPROXIMATION for run in runs):
+    if approximate:
         words.append(
             (
                 f"{APPROXIMATION}.",
