@@ -291,12 +291,18 @@ class AttributeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """Draw one self-contained HTML page over one or more run folders."""
+    """Draw one self-contained HTML page over one or more run folders, or over the quality of a store's scans."""
 
-    run: tuple[str, ...]
+    run: tuple[str, ...] = ()
     """Run folders; give --run again for each further one."""
+    store: str | None = None
+    """Store written by `fmrifm prepare`, instead of run folders."""
     out: str
     """Page to write, e.g. report.html."""
+
+    def __post_init__(self) -> None:
+        given = " and ".join(name for name in ("run", "store") if getattr(self, name))
+        _check(given in ("run", "store"), "what to report on", given or "not given", "either --run or --store")
 
 
 @dataclass(frozen=True, kw_only=True)

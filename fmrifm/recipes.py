@@ -5,7 +5,7 @@ of one command, or a section for each of several; options given beside it win.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin
 
@@ -125,11 +125,9 @@ def _add_special(parser: ArgumentParser, field: "Field[Any]", text: str) -> None
     else:
         item = get_args(field.type)[0]
         # Each further --run or --keep adds to an empty list; of a full one (--methods) the words given take the place.
-        if field.default is MISSING:
-            more: dict[str, Any] = {"action": "extend", "required": True}
-        else:
-            more = {"default": [*field.default]} | ({} if field.default else {"action": "extend"})
-        parser.add_argument(f"--{field.name}", nargs="+", type=item, help=text, **more)
+        more: dict[str, Any] = {} if field.default else {"action": "extend"}
+        default = [*cast("tuple[Any, ...]", field.default)]
+        parser.add_argument(f"--{field.name}", nargs="+", type=item, default=default, help=text, **more)
 
 
 def _add_trainer(parser: ArgumentParser, field: "Field[Any]") -> None:

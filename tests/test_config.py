@@ -12,6 +12,7 @@ from fmrifm.config import (
     OptimConfig,
     PrepareConfig,
     PretrainConfig,
+    ReportConfig,
     TokensConfig,
 )
 from fmrifm.errors import ConfigError
@@ -47,6 +48,8 @@ SETTINGS = [kind for kind in vars(config).values() if is_dataclass(kind)]
         (FinetuneConfig, {**FINETUNE, "folds": 1}, "folds is 1"),
         (FinetuneConfig, {**FINETUNE, "penalty": 0.0}, "penalty is 0.0"),
         (FinetuneConfig, {**FINETUNE, "epochs": 0}, "epochs and lr is"),
+        (ReportConfig, {"out": "a.html"}, "what to report on is not given; expected either --run or --store"),
+        (ReportConfig, {"out": "a.html", "run": ("a",), "store": "b"}, "what to report on is run and store"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_name_and_value(kind: type, wrong: dict[str, Any], said: str) -> None:

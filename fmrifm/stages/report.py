@@ -1,30 +1,53 @@
-"""`fmrifm report`: run folders in, one self-contained HTML page out."""
+"""`fmrifm report`: run folders, or a store, in; one self-contained HTML page out."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from fmrifm.config import ReportConfig
-from fmrifm.errors import ConfigError
+from fmrifm.data.store import Store
+from fmrifm.errors import ConfigError, DataError
 from fmrifm.report.page import render
+from fmrifm.report.quality import render_store
 from fmrifm.report.runs import read_runs
 
 
 def report(config: ReportConfig) -> Path:
-    """Draw one self-contained HTML page over one or more run folders.
+    """Draw one self-contained HTML page over run folders, or over the quality of a store's scans.
 
     Args:
-        config: Run folders to read and page to write; an older page is replaced.
+        config: What to read, and the page to write; an older page is replaced.
 
     Returns:
         Path of the page.
 
     Raises:
-        DataError: A folder is no run, or a file in it is damaged.
+        DataError: A folder is no run or the store none, or a file in it is damaged.
         ConfigError: `out` is a folder.
     """
     out = Path(config.out)
     if out.is_dir():
         raise ConfigError(f"out is {out}, a folder; expected a file to write. Set --out {out / 'report.html'}.")
-    page = render(read_runs(config.run))
+    page = render(read_runs(config.run)) if config.store is None else _quality(config.store)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
     return out
+
+
+def _quality(path: str) -> str:
+    store = Store(path)
+    return render_store(store, _refused(store.path) if isinstance(store.path, Path) else None)
+
+
+def _refused(store: Path) -> pd.DataFrame | None:
+    """The table that `prepare` leaves beside a store, if it is still there."""
+    path = store.with_name("quarantine.tsv")
+    if not path.exists():
+        return None
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Restore it, or move it away.") from None
+    if missing := {"path", "reason"} - set(table):
+        raise DataError(f"{path}: lacks {' and '.join(sorted(missing))}, expected path and reason. Move it away.")
+    return table

@@ -44,3 +44,25 @@ def test_the_whole_chain_ends_in_one_page(tmp_path, pretrained_run, evaluated_ru
     assert "<h1>Tiny cohort</h1>" in page
     assert "Synthetic cohort." in page
     assert all(name in page for name in ("Insula_L", "Limbic", "Thal_Re_L", "connectome"))
+
+
+def test_the_quality_of_a_store_is_a_page_with_its_refusals(tmp_path, store):
+    (store.path.parent / "quarantine.tsv").write_text("path\treason\n/scans/x.nii\tis empty\n")
+    out = report(ReportConfig(store=str(store.path), out=str(tmp_path / "qc.html")))
+    page = out.read_text(encoding="utf-8")
+    assert "13 scans of 12 subjects from 2 sites." in page
+    assert "/scans/x.nii</th><td>is empty</td>" in page
+    assert store.fingerprint in page
+
+
+@pytest.mark.parametrize("text", ["path\n/x\n", ""])
+def test_a_damaged_quarantine_table_is_named(tmp_path, store, text):
+    (store.path.parent / "quarantine.tsv").write_text(text)
+    with pytest.raises(DataError, match=r"quarantine\.tsv: "):
+        report(ReportConfig(store=str(store.path), out=str(tmp_path / "qc.html")))
+
+
+def test_a_folder_that_is_no_store_leaves_no_page(tmp_path):
+    with pytest.raises(DataError, match="no store here"):
+        report(ReportConfig(store=str(tmp_path / "absent"), out=str(tmp_path / "qc.html")))
+    assert not (tmp_path / "qc.html").exists()
