@@ -39,7 +39,7 @@ def scan_quality(
         tr_s: Repetition time in seconds.
 
     Returns:
-        tsnr: Median over voxels of mean / deviation; about 0 for scans whose mean was removed.
+        tsnr: Median over voxels of mean / deviation; NaN where it is below 1, since then the mean was removed.
         drift: Share of the variance that a straight line over time explains, mean over voxels.
         n_spikes: Volumes that differ unusually from the one before.
         power_low, power_band, power_high: Share of power below, in and above .01 to .1 Hz.
@@ -51,7 +51,7 @@ def scan_quality(
     signal_TP = signal_TV[:, sample]
     frequencies, power = _spectrum(signal_TP, tr_s)
     return {
-        "tsnr": round(float(np.median(mean_V[covered] / deviation_V[covered])), 2),
+        "tsnr": _tsnr(mean_V[covered] / deviation_V[covered]),
         "drift": round(_drift(signal_TP), 4),
         "n_spikes": int(spikes(dvars(signal_TV, len(covered))).sum()),
         **_shares(frequencies, power),
@@ -104,6 +104,12 @@ def region_coverage(
     """
     size = np.bincount(labels_V)
     return np.asarray(np.bincount(labels_V, weights=covered_V)[values] / size[values])
+
+
+def _tsnr(ratio_V: NDArray[np.float32]) -> float:
+    """A filtered scan without its mean has no tSNR; a measured one is far above 1."""
+    median = float(np.median(ratio_V)) if len(ratio_V) else float("nan")
+    return round(median, 2) if median >= 1 else float("nan")
 
 
 def _drift(signal_TP: NDArray[np.float32]) -> float:

@@ -31,6 +31,11 @@ def test_tsnr_is_the_median_over_covered_voxels() -> None:
     assert scan_quality(signal, mean, deviation, 2.0)["tsnr"] == 100.0
 
 
+@pytest.mark.parametrize("mean", [0.0, 1e-3, -1.5, 1.9])
+def test_a_scan_whose_mean_was_removed_has_no_tsnr(mean: float) -> None:
+    assert np.isnan(quality(bold(50, 2.0), mean=mean)["tsnr"])
+
+
 def test_drift_is_the_share_that_a_line_explains() -> None:
     line = np.linspace(-1, 1, 200)[:, None] * np.ones(30)
     noise = np.random.default_rng(0).normal(size=(200, 30))
