@@ -1,8 +1,10 @@
 import json
+import shutil
 
 import pytest
 
 from fmrifm.config import ReportConfig
+from fmrifm.data.store import Store
 from fmrifm.errors import ConfigError, DataError
 from fmrifm.stages.report import report
 
@@ -46,20 +48,31 @@ def test_the_whole_chain_ends_in_one_page(tmp_path, pretrained_run, evaluated_ru
     assert all(name in page for name in ("Insula_L", "Limbic", "Thal_Re_L", "connectome"))
 
 
-def test_the_quality_of_a_store_is_a_page_with_its_refusals(tmp_path, store):
-    (store.path.parent / "quarantine.tsv").write_text("path\treason\n/scans/x.nii\tis empty\n")
-    out = report(ReportConfig(store=str(store.path), out=str(tmp_path / "qc.html")))
+@pytest.fixture
+def copy(tmp_path, store):
+    """The store in a folder of its own, so that a table beside it is this test's alone."""
+    return Store(shutil.copytree(store.path, tmp_path / "own" / "c.zarr"))
+
+
+def test_the_quality_of_a_store_is_a_page_with_its_refusals(tmp_path, copy):
+    copy.path.with_name("quarantine.tsv").write_text("path\treason\n/scans/x.nii\tis empty\n")
+    out = report(ReportConfig(store=str(copy.path), out=str(tmp_path / "qc.html")))
     page = out.read_text(encoding="utf-8")
     assert "13 scans of 12 subjects from 2 sites." in page
     assert "/scans/x.nii</th><td>is empty</td>" in page
-    assert store.fingerprint in page
+    assert copy.fingerprint in page
+
+
+def test_a_store_alone_has_a_page_that_knows_no_refusals(tmp_path, copy):
+    page = report(ReportConfig(store=str(copy.path), out=str(tmp_path / "qc.html"))).read_text(encoding="utf-8")
+    assert "refusals are not known" in page
 
 
 @pytest.mark.parametrize("text", ["path\n/x\n", ""])
-def test_a_damaged_quarantine_table_is_named(tmp_path, store, text):
-    (store.path.parent / "quarantine.tsv").write_text(text)
+def test_a_damaged_quarantine_table_is_named(tmp_path, copy, text):
+    copy.path.with_name("quarantine.tsv").write_text(text)
     with pytest.raises(DataError, match=r"quarantine\.tsv: "):
-        report(ReportConfig(store=str(store.path), out=str(tmp_path / "qc.html")))
+        report(ReportConfig(store=str(copy.path), out=str(tmp_path / "qc.html")))
 
 
 def test_a_folder_that_is_no_store_leaves_no_page(tmp_path):
