@@ -143,13 +143,6 @@ def prepare_scan(
     return prepared
 
 
-def uncovered_regions(labels: NDArray[np.int32], covered: NDArray[np.bool_]) -> list[int]:
-    """Atlas values of the regions on the grid of which less than half has signal; both arguments have shape (V,)."""
-    size = np.bincount(labels)
-    hit = np.bincount(labels, weights=covered)
-    return [int(value) for value in np.flatnonzero(size) if value and hit[value] < size[value] / 2]
-
-
 def _on_grid(scan: OpenScan, grid: Grid, cleaning: CleaningConfig) -> tuple[Raw, bool]:
     """Time courses of the brain voxels, and whether they were interpolated."""
     if grid.holds(scan.image):

@@ -21,6 +21,8 @@ _NO_NOISE = 0.02
 _SPIKE = 1.5
 """A volume is a spike where its DVARS exceeds the upper quartile by so many interquartile ranges (Power et al. 2012;
 FSL's fsl_motion_outliers)."""
+_HALF = 0.5
+"""Share of a region's voxels below which it counts as not covered."""
 _SIGNATURE_BITS = 64
 _SIGNATURE_SEED = 20120726
 _STRIDE = 8
@@ -104,6 +106,12 @@ def region_coverage(
     """
     size = np.bincount(labels_V)
     return np.asarray(np.bincount(labels_V, weights=covered_V)[values] / size[values])
+
+
+def uncovered_regions(labels_V: NDArray[np.integer], covered_V: NDArray[np.bool_]) -> list[int]:
+    """Atlas values of the regions on the grid of which less than half has signal; both arguments have shape (V,)."""
+    values = np.unique(labels_V[labels_V > 0])
+    return [int(value) for value in values[region_coverage(labels_V, values, covered_V) < _HALF]]
 
 
 def _tsnr(ratio_V: NDArray[np.float32]) -> float:

@@ -22,6 +22,7 @@ from fmrifm.attribution.fidelity import r2_by_scan, region_fidelity
 from fmrifm.attribution.occlusion import region_occlusion
 from fmrifm.attribution.regions import REGION_COLUMNS, region_table, system_table
 from fmrifm.config import AttributeConfig
+from fmrifm.data.quality import region_coverage
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.metrics import Score, bootstrap
@@ -141,12 +142,8 @@ def _drawn(scans: pd.DataFrame, config: AttributeConfig) -> pd.DataFrame:
 def _coverage(pretrained: Pretrained, store: Store, scans: pd.DataFrame) -> NDArray[np.float64]:
     """Share of each region's voxels that each scan covers."""
     tokenizer = pretrained.model.tokenizer
-    region = tokenizer.region_of_voxel.numpy()
-    size = np.bincount(region, minlength=tokenizer.regions + 1)
-    covered = [
-        np.bincount(region, store.covered(key), minlength=len(size)) / np.maximum(size, 1) for key in scans["scan"]
-    ]
-    return np.stack(covered)[:, : tokenizer.regions]
+    region, numbers = tokenizer.region_of_voxel.numpy(), np.arange(tokenizer.regions)
+    return np.stack([region_coverage(region, numbers, store.covered(key)) for key in scans["scan"]])
 
 
 def _by_subject(

@@ -18,7 +18,8 @@ from fmrifm.config import AtlasConfig, InfoConfig
 from fmrifm.data.checksums import NAME, differences, read_sums
 from fmrifm.data.grid import Grid, mni_grid
 from fmrifm.data.images import open_image, repetition_time
-from fmrifm.data.preprocess import PreparedScan, prepare_scan, uncovered_regions
+from fmrifm.data.preprocess import PreparedScan, prepare_scan
+from fmrifm.data.quality import uncovered_regions
 from fmrifm.data.scan import ScanRecord
 from fmrifm.data.store import Store
 from fmrifm.errors import AtlasError, DataError

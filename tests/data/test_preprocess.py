@@ -9,7 +9,7 @@ from nilearn.image import smooth_img
 
 from fmrifm.config import CleaningConfig
 from fmrifm.data.grid import Grid
-from fmrifm.data.preprocess import Limits, prepare_scan, uncovered_regions
+from fmrifm.data.preprocess import Limits, prepare_scan
 from fmrifm.data.scan import ScanRecord
 from fmrifm.errors import DataError
 
@@ -288,10 +288,3 @@ def test_a_common_repetition_time_is_reached_and_recorded(grid: Grid, series: np
     as_is = prepare_scan(save(series, grid.affine), grid)
     correlations = [np.corrcoef(scan.signal[::2, v], as_is.signal[:, v])[0, 1] for v in range(5)]
     assert min(correlations) > 0.999
-
-
-def test_a_region_is_uncovered_below_half() -> None:
-    labels = np.array([0, 0, 3, 3, 3, 3, 170, 170, 170], np.int32)
-    covered = np.array([False, False, True, True, False, False, True, False, False])
-    assert uncovered_regions(labels, covered) == [170]
-    assert uncovered_regions(labels, np.zeros(9, bool)) == [3, 170]

@@ -3,7 +3,7 @@ import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from fmrifm.data.encoding import decode, encode
-from fmrifm.data.quality import dvars, region_coverage, scan_quality, signature, spikes
+from fmrifm.data.quality import dvars, region_coverage, scan_quality, signature, spikes, uncovered_regions
 
 
 def z_scored(series: np.ndarray) -> np.ndarray:
@@ -112,3 +112,10 @@ def test_coverage_of_a_region_is_the_share_of_its_voxels() -> None:
     labels = np.array([0, 0, 3, 3, 3, 3, 170, 170, 0])
     covered = np.array([True, False, True, False, False, False, True, True, True])
     assert region_coverage(labels, [3, 170], covered).tolist() == [0.25, 1.0]
+
+
+def test_a_region_is_uncovered_below_half() -> None:
+    labels = np.array([0, 0, 3, 3, 3, 3, 170, 170, 170], np.int32)
+    covered = np.array([False, False, True, True, False, False, True, False, False])
+    assert uncovered_regions(labels, covered) == [170]
+    assert uncovered_regions(labels, np.zeros(9, bool)) == [3, 170]
