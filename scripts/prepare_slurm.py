@@ -2,7 +2,7 @@
 
     pip install 'fmrifm[cluster]'
     python scripts/prepare_slurm.py --workers 40 --queue short -- \
-        --source athena --root /data/adhd200 --out /data/adhd200.zarr --atlas.path /data/AAL3v1.nii.gz
+        --source athena --root adhd200 --out adhd200.zarr --atlas.path AAL3v1.nii.gz
 
 What stands after `--` goes to `fmrifm prepare` as it is. Run it on a node that may submit jobs; nodes must see
 the same folders. Killed, or out of time, the same call goes on where it stopped.

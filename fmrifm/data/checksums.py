@@ -43,14 +43,13 @@ def read_sums(root: Path) -> dict[str, str]:
         raise DataError(f"{root / NAME}: damaged, expected a digest and a path a line. Restore the store.") from None
 
 
-def differences(root: Path) -> Iterator[tuple[str, str | None]]:
-    """Compare every file of a store with the list.
+def differences(root: Path, sums: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Compare every file of a store with the list, as `read_sums` gives it.
 
     Yields:
         Each path, with None where its bytes are those that were written, else `changed`, `missing` or
         `not in SHA256SUMS`.
     """
-    sums = read_sums(root)
     for name, expected in sums.items():
         path = root / name
         if not path.is_file():

@@ -73,7 +73,7 @@ def clean_series(
     segments = segment_lengths(kept)
     if cleaning.tr_s is None or np.isclose(cleaning.tr_s, tr_s, rtol=_SAME):
         return Cleaned(series_TV, segments, tr_s)
-    _check_aliasing(cleaning, tr_s, path)
+    _check_aliasing(cleaning.low_pass_hz, tr_s, cleaning.tr_s, path)
     return _resampled(series_TV, segments, tr_s, cleaning.tr_s)
 
 
@@ -83,29 +83,25 @@ def segment_lengths(kept: NDArray[np.integer]) -> list[int]:
     return np.diff([0, *gaps, len(kept)]).tolist()
 
 
-def _check_aliasing(cleaning: CleaningConfig, tr_s: float, path: Path) -> None:
-    wanted = cleaning.tr_s or tr_s
-    nyquist = 0.5 / wanted
-    if wanted > tr_s and (cleaning.low_pass_hz is None or cleaning.low_pass_hz > nyquist):
+def _check_aliasing(low_pass_hz: float | None, tr_s: float, wanted_s: float, path: Path) -> None:
+    nyquist = 0.5 / wanted_s
+    if wanted_s > tr_s and (low_pass_hz is None or low_pass_hz > nyquist):
         raise DataError(
-            f"{path}: at {tr_s:g} s it is faster than cleaning.tr_s {wanted:g} s, so what lies above {nyquist:.3g} Hz "
-            f"would be folded into slower signal. Set cleaning.low_pass_hz to {nyquist:.3g} or less."
+            f"{path}: at {tr_s:g} s it is faster than cleaning.tr_s {wanted_s:g} s, so what lies above {nyquist:.3g} "
+            f"Hz would be folded into slower signal. Set cleaning.low_pass_hz to {nyquist:.3g} or less."
         )
 
 
 def _resampled(series_TV: NDArray[np.float32], segments: Sequence[int], tr_s: float, wanted_s: float) -> Cleaned:
     """Cubic splines through each segment, from its first volume on; nothing is extrapolated."""
-    parts, start = [], 0
-    for length in segments:
-        parts.append(_spline(series_TV[start : start + length], tr_s, wanted_s))
-        start += length
+    parts = [_spline(part, tr_s, wanted_s) for part in np.split(series_TV, np.cumsum(segments)[:-1])]
     return Cleaned(np.concatenate(parts), [len(part) for part in parts], wanted_s)
 
 
 def _spline(segment_TV: NDArray[np.float32], tr_s: float, wanted_s: float) -> NDArray[np.float32]:
+    if len(segment_TV) == 1:
+        return segment_TV
     old = tr_s * np.arange(len(segment_TV))
     new = wanted_s * np.arange(int(old[-1] / wanted_s + 1e-6) + 1)
-    if len(old) == 1:
-        return segment_TV
     blocks = np.array_split(segment_TV, range(_AT_ONCE, segment_TV.shape[1], _AT_ONCE), axis=1)
     return np.concatenate([CubicSpline(old, block)(new).astype(np.float32) for block in blocks], axis=1)

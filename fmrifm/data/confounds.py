@@ -61,7 +61,7 @@ def read_confounds(record: ScanRecord, strategies: Sequence[str], volumes: int) 
                 f"{', '.join(strategies)}. Use --source fmriprep, name one in the table, or leave the setting empty."
             )
         return Confounds(every, every)
-    table = _numbers(record.confounds)
+    table = read_table(record.confounds).apply(pd.to_numeric, errors="coerce")
     if len(table) != volumes:
         raise DataError(
             f"{record.confounds}: {len(table)} rows, expected one for each of {volumes} volumes of {record.path.name}."
@@ -103,7 +103,3 @@ def _by_name(path: Path, table: pd.DataFrame, strategies: Sequence[str]) -> pd.D
     if broken := [str(name) for name in regressors if not np.isfinite(regressors[name]).all()]:
         raise DataError(f"{path}: {', '.join(broken)} hold cells that are no numbers. Fill or remove them.")
     return regressors
-
-
-def _numbers(path: Path) -> pd.DataFrame:
-    return read_table(path).apply(pd.to_numeric, errors="coerce")

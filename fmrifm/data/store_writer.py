@@ -14,10 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import zarr
-from numpy.typing import NDArray
 
 from fmrifm.atlas import Atlas
 from fmrifm.config import Encoding
@@ -36,7 +34,7 @@ _OF_A_DATA_SET = ("name", "planted", "source", "keep")
 class StoreWriter:
     """Writes a store; as a context manager it puts the store in place on success, and keeps what is done on failure.
 
-    Begun again with the same arguments, it goes on with what is done (see `pending`).
+    Begun again with the same arguments, it goes on with what is done (see `pending`). `add` is `ScanWriter.add`.
 
     Args:
         path: Folder to create, or with `append` the store to extend.
@@ -94,16 +92,7 @@ class StoreWriter:
                 f"or remove {self._journal.folder} and what else {self.path.name}.* there is to start anew."
             )
         self.scans = ScanWriter(self._root, self._journal, encoding)
-
-    def add(
-        self,
-        row: Mapping[str, Any],
-        signal: NDArray[np.floating],
-        mean: NDArray[np.floating],
-        deviation: NDArray[np.floating],
-    ) -> None:
-        """Add one scan; see `ScanWriter.add`."""
-        self.scans.add(row, signal, mean, deviation)
+        self.add = self.scans.add
 
     def pending(self, sources: Mapping[str, Path]) -> list[str]:
         """Which scans are still to be made; what was begun of scans that are no longer asked for is forgotten.
@@ -177,11 +166,11 @@ class StoreWriter:
         self._journal.begin(self._begun())
 
     def _finish(self) -> None:
-        entries = {key: entry for key, entry in self._journal.entries().items() if entry.row is not None}
-        rows = [entry.row or {} for entry in entries.values()]
-        sums = {name: value for entry in entries.values() for name, value in entry.files.items()}
+        entries = self._journal.entries().values()
+        rows = [entry.row for entry in entries if entry.row is not None]
+        sums = {name: value for entry in entries for name, value in entry.files.items()}
         if self._store is None:
-            self._remove_unfinished(entries)
+            self._remove_unfinished({row["scan"] for row in rows})
             for part in ("mask", "labels"):
                 sums.update(digests(self._root / part, self._root))
             sums["scans/zarr.json"] = digest(self._root / "scans" / "zarr.json")

@@ -61,7 +61,8 @@ def _verify(console: Console, where: str) -> None:
     if "://" in where:
         raise DataError(f"{where}: only a store on this machine can be verified. Copy it here.")
     path = Path(where)
-    found = track(differences(path), "Verifying", total=len(read_sums(path)), console=Console(stderr=True))
+    sums = read_sums(path)
+    found = track(differences(path, sums), "Verifying", total=len(sums), console=Console(stderr=True))
     faults = [(name, fault) for name, fault in found if fault is not None]
     for name, fault in faults:
         console.print(f"{name}: {fault}", soft_wrap=True)

@@ -32,7 +32,7 @@ from fmrifm.config import PrepareConfig
 from fmrifm.data.grid import mni_grid
 from fmrifm.data.preparation import Preparation
 from fmrifm.data.preprocess import Limits
-from fmrifm.data.scan import Found, ScanRecord
+from fmrifm.data.scan import Found, ScanRecord, read_table
 from fmrifm.data.sources import find_scans
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
@@ -77,9 +77,10 @@ def prepare(config: PrepareConfig) -> Path:
             console.print(f"Going on: {len(records) - len(pending)} of {len(records)} scans are done already")
         work = Preparation(grid, atlas.labels, config.cleaning, _limits(config), folder, writer.scans)
         _run(work, [records[key] for key in pending], config, console)
-        refused = found.refused + [(records[key].path, reason) for key, reason in writer.refused().items()]
+        unusable = [(records[key].path, reason) for key, reason in writer.refused().items()]
+        refused = found.refused + unusable
         quarantine = _write_quarantine(out, refused, found if config.append else None)
-        _check(config, writer, len(records), refused, quarantine)
+        _check(config, writer, len(records) - len(unusable), refused, quarantine)
     _summarise(console, Store(out), len(refused), quarantine)
     return out
 
@@ -125,8 +126,7 @@ class _SpeedColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:.2g} scans/s,")
 
 
-def _check(config: PrepareConfig, writer: StoreWriter, asked: int, refused: Refusals, quarantine: Path) -> None:
-    n_taken = asked - len(writer.refused())
+def _check(config: PrepareConfig, writer: StoreWriter, n_taken: int, refused: Refusals, quarantine: Path) -> None:
     if n_taken == 0 and not writer.existing():
         writer.discard()
         raise DataError(
@@ -178,8 +178,8 @@ def _write_quarantine(out: Path, refused: Refusals, appended: Found | None) -> P
     rows = [(str(file), reason.removeprefix(f"{file}: ")) for file, reason in refused]
     if appended is not None and path.exists():
         now = {str(record.path) for record in appended.records} | {file for file, _ in rows}
-        earlier = pd.read_csv(path, sep="\t", dtype=str)
-        rows += [(file, reason) for file, reason in earlier.itertuples(index=False) if file not in now]
+        earlier = read_table(path).itertuples(index=False)
+        rows += [(file, reason) for file, reason in earlier if file not in now]
     pd.DataFrame(sorted(rows), columns=["path", "reason"]).to_csv(path, sep="\t", index=False)
     return path
 

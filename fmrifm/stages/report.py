@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from fmrifm.config import ReportConfig
+from fmrifm.data.scan import read_table
 from fmrifm.data.store import Store
 from fmrifm.errors import ConfigError, DataError
 from fmrifm.report.page import render
@@ -44,10 +45,7 @@ def _refused(store: Path) -> pd.DataFrame | None:
     path = store.with_name("quarantine.tsv")
     if not path.exists():
         return None
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Restore it, or move it away.") from None
+    table = read_table(path)
     if missing := {"path", "reason"} - set(table):
         raise DataError(f"{path}: lacks {' and '.join(sorted(missing))}, expected path and reason. Move it away.")
     return table

@@ -18,14 +18,16 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_an_untouched_folder_has_no_differences(root: Path) -> None:
-    assert dict(differences(root)) == dict.fromkeys(["scans/a b/zarr.json", "scans/b/c/0", "zarr.json"])
+    assert dict(differences(root, read_sums(root))) == dict.fromkeys(
+        ["scans/a b/zarr.json", "scans/b/c/0", "zarr.json"]
+    )
 
 
 def test_changed_missing_and_added_files_are_each_called_so(root: Path) -> None:
     (root / "scans/b/c/0").write_text("B")
     (root / "zarr.json").unlink()
     (root / "scans/new").write_text("")
-    assert {name: word for name, word in differences(root) if word} == {
+    assert {name: word for name, word in differences(root, read_sums(root)) if word} == {
         "scans/b/c/0": "changed",
         "zarr.json": "missing",
         "scans/new": "not in SHA256SUMS",
