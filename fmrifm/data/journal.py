@@ -6,6 +6,7 @@
 An entry appears in one step, after all files of its scan: what has no entry was not finished.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,13 +15,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fmrifm.data.scan import ScanRecord
+
 
 @dataclass(frozen=True)
 class Entry:
     """What became of one scan."""
 
-    source: tuple[int, int] | None = None
-    """Size and modification time (ns) of the file it was made of, where known."""
+    source: str | None = None
+    """State of what it was made of (`source_state`), where known."""
     row: dict[str, Any] | None = None
     """Its row of the scan table, or None when it was refused."""
     refused: str | None = None
@@ -57,7 +60,7 @@ class Journal:
     def entries(self) -> dict[str, Entry]:
         """All entries by key of the scan, sorted."""
         return {
-            path.stem: _entry(json.loads(path.read_text(encoding="utf-8")))
+            path.stem: Entry(**json.loads(path.read_text(encoding="utf-8")))
             for path in sorted((self.folder / "scans").glob("*.json"))
         }
 
@@ -73,17 +76,20 @@ class Journal:
         shutil.rmtree(ended)
 
 
-def source_state(path: Path) -> tuple[int, int] | None:
-    """Size and modification time (ns) of a file; None when it cannot be seen."""
+def source_state(record: ScanRecord) -> str | None:
+    """Digest of what a scan is made of: its labels and covariates, and size and time of change of its files.
+
+    Returns:
+        16 hex digits, whatever folder the data set lies in; None when a file cannot be seen.
+    """
+    paths = (record.path, record.confounds, record.brain_mask)
     try:
-        state = path.stat()
+        states = [(path.name, path.stat()) for path in paths if path is not None]
     except OSError:
         return None
-    return state.st_size, state.st_mtime_ns
-
-
-def _entry(content: dict[str, Any]) -> Entry:
-    return Entry(**{**content, "source": None if content["source"] is None else tuple(content["source"])})
+    told = {name: value for name, value in asdict(record).items() if not isinstance(value, Path)}
+    files = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    return hashlib.sha256(json.dumps([told, files], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

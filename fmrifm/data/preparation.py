@@ -47,7 +47,7 @@ class Preparation:
 
     def __call__(self, record: ScanRecord) -> None:
         """Prepare one scan; its fault is noted, so that one bad file does not end the others."""
-        source = source_state(record.path)
+        source = source_state(record)
         try:
             scan = prepare_scan(record, self.grid, self.cleaning, self.limits)
         except DataError as error:

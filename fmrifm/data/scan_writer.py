@@ -43,7 +43,7 @@ class ScanWriter:
         mean: NDArray[np.floating],
         deviation: NDArray[np.floating],
         *,
-        source: tuple[int, int] | None = None,
+        source: str | None = None,
     ) -> None:
         """Write one scan, wholly or not at all.
 
@@ -52,7 +52,7 @@ class ScanWriter:
             signal: z-scored time courses, shape (T, V).
             mean: Temporal mean, shape (V,).
             deviation: Temporal standard deviation, shape (V,), 0 where there is no signal.
-            source: Size and modification time of the file it was made of.
+            source: State of what it was made of.
         """
         folder = self.root / "scans" / row["scan"]
         self.journal.forget(row["scan"])
@@ -71,7 +71,7 @@ class ScanWriter:
         full = _plain({**derived, **row, "sha256": sha256.hexdigest()})
         self.journal.write(row["scan"], Entry(source=source, row=full, files=digests(folder, self.root)))
 
-    def refuse(self, key: str, reason: str, source: tuple[int, int] | None = None) -> None:
+    def refuse(self, key: str, reason: str, source: str | None = None) -> None:
         """Note that a scan cannot be used."""
         self.journal.write(key, Entry(source=source, refused=reason))
 

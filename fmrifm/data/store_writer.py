@@ -21,7 +21,7 @@ from fmrifm.atlas import Atlas
 from fmrifm.config import Encoding
 from fmrifm.data.checksums import digest, digests, read_sums, write_sums
 from fmrifm.data.grid import Grid
-from fmrifm.data.journal import Journal, source_state
+from fmrifm.data.journal import Journal
 from fmrifm.data.scan_writer import ScanWriter
 from fmrifm.data.shards import write_chunk
 from fmrifm.data.store import FORMAT, Store
@@ -94,17 +94,18 @@ class StoreWriter:
         self.scans = ScanWriter(self._root, self._journal, encoding)
         self.add = self.scans.add
 
-    def pending(self, sources: Mapping[str, Path]) -> list[str]:
+    def pending(self, sources: Mapping[str, str | None]) -> list[str]:
         """Which scans are still to be made; what was begun of scans that are no longer asked for is forgotten.
 
         Args:
-            sources: The file of each scan asked for, by key.
+            sources: State of what each scan asked for is made of, by key; one that is not known is made again.
         """
         entries = self._journal.entries()
         for key in entries.keys() - sources.keys():
             self._journal.forget(key)
-        done = {key for key, entry in entries.items() if entry.source and key in sources}
-        return [key for key in sources if key not in done or entries[key].source != source_state(sources[key])]
+        return [
+            key for key, state in sources.items() if state is None or key not in entries or entries[key].source != state
+        ]
 
     def refused(self) -> dict[str, str]:
         """Why scans were refused, by key."""

@@ -30,6 +30,7 @@ from rich.text import Text
 from fmrifm.atlas import load_atlas
 from fmrifm.config import PrepareConfig
 from fmrifm.data.grid import mni_grid
+from fmrifm.data.journal import source_state
 from fmrifm.data.preparation import Preparation
 from fmrifm.data.preprocess import Limits
 from fmrifm.data.scan import Found, ScanRecord, read_table
@@ -71,8 +72,7 @@ def prepare(config: PrepareConfig) -> Path:
         **_cohort(folder),
     ) as writer:
         records = _new(found, writer, folder, console)
-        sources = {key: record.path for key, record in records.items()}
-        pending = writer.pending(sources)
+        pending = writer.pending({key: source_state(record) for key, record in records.items()})
         if len(pending) < len(records):
             console.print(f"Going on: {len(records) - len(pending)} of {len(records)} scans are done already")
         work = Preparation(grid, atlas.labels, config.cleaning, _limits(config), folder, writer.scans)

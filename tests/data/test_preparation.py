@@ -41,7 +41,7 @@ def test_a_good_scan_is_written_with_its_row(preparation: Preparation, bold_path
     assert row["region_coverage"] == [100, 100, 100, 100, 0, 50]
     assert row["uncovered_regions"] == [170]
     assert row["spectrum"] == "unfiltered"
-    assert entry.source == source_state(bold_path)
+    assert entry.source == source_state(ScanRecord(path=bold_path, subject="s 1", columns={"dx": 1}))
 
 
 def test_a_bad_scan_is_noted_with_its_reason(preparation: Preparation, tmp_path: Path) -> None:

@@ -149,6 +149,16 @@ def test_strict_fails_on_any_refusal_and_goes_on_once_it_is_repaired(
     assert len(Store(out).scans) == 3
 
 
+def test_a_label_that_is_corrected_between_two_calls_is_the_one_that_counts(root: Path, tmp_path: Path) -> None:
+    (table := root / "scans.tsv").write_text("path\tdx\na.nii\t0\nb.nii.gz\t1\nmilliseconds.nii\t1\n")
+    out = tmp_path / "s.zarr"
+    with pytest.raises(DataError, match="2 scans are done and kept"):
+        prepare(settings(root, out, strict=True))
+    table.write_text("path\tdx\na.nii\t1\nb.nii.gz\t1\n")
+    prepare(settings(root, out, strict=True))
+    assert Store(out).scans["dx"].tolist() == [1, 1]
+
+
 def test_what_another_run_began_with_other_settings_is_not_mixed(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "s.zarr"
     with pytest.raises(DataError, match="strict"):
