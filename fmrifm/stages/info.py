@@ -17,7 +17,8 @@ from fmrifm.atlas import Atlas, load_atlas
 from fmrifm.config import AtlasConfig, InfoConfig
 from fmrifm.data.checksums import NAME, differences, read_sums
 from fmrifm.data.grid import Grid, mni_grid
-from fmrifm.data.images import open_image, repetition_time
+from fmrifm.data.headers import repetition_time
+from fmrifm.data.images import open_image
 from fmrifm.data.preprocess import PreparedScan, prepare_scan
 from fmrifm.data.quality import uncovered_regions
 from fmrifm.data.scan import ScanRecord
