@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from fmrifm.config import CleaningConfig
 from fmrifm.data.grid import Grid
 from fmrifm.data.journal import source_state
-from fmrifm.data.preprocess import Limits, PreparedScan, prepare_scan
+from fmrifm.data.limits import Limits
+from fmrifm.data.preprocess import PreparedScan, prepare_scan
 from fmrifm.data.quality import region_coverage, uncovered_regions
 from fmrifm.data.scan import ScanRecord
 from fmrifm.data.scan_writer import ScanWriter

@@ -15,34 +15,18 @@ from numpy.typing import NDArray
 
 from fmrifm.config import CleaningConfig
 from fmrifm.data.cleaning import clean_series
-from fmrifm.data.confounds import Confounds, read_confounds
+from fmrifm.data.confounds import read_confounds
 from fmrifm.data.grid import Grid
-from fmrifm.data.images import OpenScan, open_scan
+from fmrifm.data.images import open_scan
+from fmrifm.data.limits import Limits
 from fmrifm.data.quality import scan_quality
-from fmrifm.data.resample import Raw, brain_mask_on, field_of_view, gather, interpolate
+from fmrifm.data.resample import brain_mask_on, gather, interpolate
 from fmrifm.data.scan import ScanRecord
-from fmrifm.errors import DataError
 
 _COARSEST = 2.0
 """Longest voxel edge taken, as a multiple of the grid's: beyond it one voxel would fill more than 2^3 of the grid's."""
-_LEAST_COVERAGE = 0.01
-"""A run with less of the brain than this share lies elsewhere, whatever is asked for."""
 _FLAT = 1e-5
 """A deviation below this share of the mean is rounding of float32, not signal (BOLD varies by about 1e-2)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a run must not fall short of or exceed."""
-
-    min_volumes: int = 2
-    """Shortest run, in consecutive volumes."""
-    min_coverage: float = 0.0
-    """Least share of the brain mask with signal; never below 1 %."""
-    max_nonfinite: float = 0.0
-    """Largest share of the brain mask with NaN or infinity."""
-    max_gib: float = float("inf")
-    """Most GiB of memory that the stored numbers may need."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,67 +88,48 @@ def prepare_scan(
         max_voxel_mm=_COARSEST * max(grid.spacing_mm),
         max_gib=limits.max_gib,
     )
-    least = max(limits.min_coverage, _LEAST_COVERAGE)
-    _check_field_of_view(scan, grid, least)
-    _check_memory(scan, grid, limits.max_gib)
+    limits.check_field_of_view(scan, grid)
+    limits.check_memory(scan, grid)
     confounds = read_confounds(record, cleaning.confounds, scan.image.shape[3])
-    raw, resampled = _on_grid(scan, grid, cleaning)
-    _check_finite(scan, raw, limits.max_nonfinite)
+    on_grid, fwhm_mm = grid.holds(scan.image), cleaning.smooth_fwhm_mm or 0.0
+    raw = gather(scan, grid) if on_grid and not fwhm_mm else interpolate(scan, grid, fwhm_mm)
+    limits.check_finite(scan.path, raw.broken)
     present = raw.present if record.brain_mask is None else raw.present & brain_mask_on(grid, record.brain_mask)
-    mean, deviation = _standardise(raw.series, present, confounds)
-    if not deviation.any():
-        raise DataError(
-            f"{record.path}: every voxel is constant or empty. Give the preprocessed run, not a mask of it."
-        )
+    mean, deviation = _standardise(raw.series, present, confounds.steady)
+    limits.check_varies(scan.path, deviation)
     quality = scan_quality(_only(raw.series, confounds.steady), mean, deviation, scan.tr_s)
     cleaned = clean_series(raw.series, cleaning, confounds, scan.tr_s, record.path)
-    _check_length(scan, cleaned.segments, limits.min_volumes)
+    limits.check_length(scan.path, cleaned.segments)
     if cleaned.series is not raw.series:
-        covered = deviation > 0
-        _, again = _standardise(cleaned.series, covered, None)
-        deviation = deviation * again
-    prepared = PreparedScan(
+        every = np.ones(len(cleaned.series), dtype=bool)
+        deviation = deviation * _standardise(cleaned.series, deviation > 0, every)[1]
+    limits.check_coverage(scan.path, deviation)
+    return PreparedScan(
         signal=cleaned.series,
         mean=np.where(deviation > 0, mean, 0.0).astype(np.float32),
         deviation=deviation,
         tr_s=cleaned.tr_s,
         segments=cleaned.segments,
-        resampled=resampled,
+        resampled=not on_grid,
         n_nonfinite=int(raw.broken.sum()),
         n_unsteady=int((~confounds.steady).sum()),
         n_scrubbed=int((confounds.steady & ~confounds.kept).sum()),
         quality=quality,
     )
-    if prepared.coverage < least:
-        raise DataError(
-            f"{record.path}: signal in {prepared.coverage:.1%} of the brain mask, expected at least {least:.0%}. "
-            "It is masked or has a partial field of view; give the whole run, or lower --min_coverage."
-        )
-    return prepared
-
-
-def _on_grid(scan: OpenScan, grid: Grid, cleaning: CleaningConfig) -> tuple[Raw, bool]:
-    """Time courses of the brain voxels, and whether they were interpolated."""
-    if grid.holds(scan.image):
-        if cleaning.smooth_fwhm_mm is None:
-            return gather(scan, grid), False
-        return interpolate(scan, grid, cleaning.smooth_fwhm_mm), False
-    return interpolate(scan, grid, cleaning.smooth_fwhm_mm or 0.0), True
 
 
 def _standardise(
-    series_TV: NDArray[np.float32], present: NDArray[np.bool_], confounds: Confounds | None
+    series_TV: NDArray[np.float32], present: NDArray[np.bool_], steady: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """z-score each voxel over time, in place; all volumes, by the mean and deviation of the steady ones.
 
     Returns:
         Mean and deviation, (V,); the deviation, and the signal, are 0 where there is none.
     """
-    steady = slice(None) if confounds is None or confounds.steady.all() else confounds.steady
     # Summed in float64: over hundreds of volumes of some thousands, float32 loses a thousandth of a deviation.
-    mean = series_TV[steady].mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean = _only(series_TV, steady).mean(axis=0, dtype=np.float64).astype(np.float32)
     series_TV -= mean
-    deviation = series_TV[steady].std(axis=0)
+    deviation = _only(series_TV, steady).std(axis=0)
     deviation[~(present & (deviation > _FLAT * np.abs(mean)))] = 0.0
     series_TV *= np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
     return mean, deviation
@@ -172,38 +137,3 @@ def _standardise(
 
 def _only(series_TV: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     return series_TV if chosen.all() else series_TV[chosen]
-
-
-def _check_field_of_view(scan: OpenScan, grid: Grid, least: float) -> None:
-    share = field_of_view(scan.image, grid)
-    if share < least:
-        raise DataError(
-            f"{scan.path}: its field of view holds {share:.1%} of the brain mask, expected at least {least:.0%}. "
-            "It is not in MNI space or lacks most of the brain; normalise it, or lower --min_coverage."
-        )
-
-
-def _check_memory(scan: OpenScan, grid: Grid, max_gib: float) -> None:
-    needed = scan.image.shape[3] * len(grid.voxels) * np.float32().nbytes / 2**30
-    if needed > max_gib:
-        raise DataError(
-            f"{scan.path}: {scan.image.shape[3]} volumes of {len(grid.voxels)} brain voxels need {needed:.3g} GiB, "
-            f"expected at most {max_gib:g}. Raise --max_gib if the header is right."
-        )
-
-
-def _check_finite(scan: OpenScan, raw: Raw, most: float) -> None:
-    share = raw.broken.mean()
-    if share > most:
-        raise DataError(
-            f"{scan.path}: NaN or infinity in {raw.broken.sum()} voxels, {share:.2%} of the brain mask, expected at "
-            f"most {most:.2%}. Repair it, or raise --max_nonfinite to count them as not covered."
-        )
-
-
-def _check_length(scan: OpenScan, segments: list[int], least: int) -> None:
-    if max(segments) < least:
-        raise DataError(
-            f"{scan.path}: the longest stretch that cleaning leaves has {max(segments)} volumes, expected at least "
-            f"{least}. Scrub less, or lower --min_volumes."
-        )

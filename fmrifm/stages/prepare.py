@@ -31,8 +31,8 @@ from fmrifm.atlas import load_atlas
 from fmrifm.config import PrepareConfig
 from fmrifm.data.grid import mni_grid
 from fmrifm.data.journal import source_state
+from fmrifm.data.limits import Limits
 from fmrifm.data.preparation import Preparation
-from fmrifm.data.preprocess import Limits
 from fmrifm.data.scan import Found, ScanRecord, read_table
 from fmrifm.data.sources import find_scans
 from fmrifm.data.store import Store

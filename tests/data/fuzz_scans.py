@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmrifm.data.grid import mni_grid
-from fmrifm.data.preprocess import Limits, prepare_scan
+from fmrifm.data.limits import Limits
+from fmrifm.data.preprocess import prepare_scan
 from fmrifm.data.scan import ScanRecord
 from fmrifm.errors import DataError
 

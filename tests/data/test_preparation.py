@@ -11,8 +11,8 @@ from fmrifm.atlas import Atlas
 from fmrifm.config import CleaningConfig
 from fmrifm.data.grid import Grid
 from fmrifm.data.journal import Journal, source_state
+from fmrifm.data.limits import Limits
 from fmrifm.data.preparation import Preparation
-from fmrifm.data.preprocess import Limits
 from fmrifm.data.scan import ScanRecord
 from fmrifm.data.scan_writer import ScanWriter
 from fmrifm.errors import DataError

@@ -9,7 +9,8 @@ from nilearn.image import smooth_img
 
 from fmrifm.config import CleaningConfig
 from fmrifm.data.grid import Grid
-from fmrifm.data.preprocess import Limits, prepare_scan
+from fmrifm.data.limits import Limits
+from fmrifm.data.preprocess import prepare_scan
 from fmrifm.data.scan import ScanRecord
 from fmrifm.errors import DataError
 
