@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from fmrifm.data.windows import Place, Window, Windows
+from fmrifm.model.draws import Draw
 from fmrifm.model.explained import squares
 from fmrifm.model.mae import MaskedAutoencoder
 
@@ -49,10 +50,10 @@ def _hide_each(model: MaskedAutoencoder, batch: Window) -> NDArray[np.float64]:
     region_N = tokenizer.region.repeat(tokenizer.patches)
     columns = []
     for region in range(tokenizer.regions):
-        query, visible = (
-            torch.nonzero(chosen).T.expand(len(tokens), -1) for chosen in (region_N == region, region_N != region)
+        drawn = Draw(
+            *(torch.nonzero(chosen).T.expand(len(tokens), -1) for chosen in (region_N != region, region_N == region))
         )
-        result = model.reconstruct(tokens, coefficients, batch.covered, batch.tr_s, visible, query)
+        result = model.reconstruct(tokens, coefficients, batch.covered, batch.tr_s, drawn)
         parts = squares(result, tokenizer)
         columns.append(torch.stack([parts.voxel_left[:, region], parts.voxel_total[:, region]], dim=-1))
     return torch.stack(columns, dim=1).double().cpu().numpy()

@@ -14,6 +14,7 @@ from fmrifm.data.grid import Grid
 from fmrifm.data.windows import Window, Windows
 from fmrifm.evaluation.metrics import Score, bootstrap
 from fmrifm.masking import Masker
+from fmrifm.model.draws import draw_tokens
 from fmrifm.model.explained import squares
 from fmrifm.model.mae import MaskedAutoencoder
 
@@ -41,7 +42,8 @@ def reconstruction_scores(
     for scan in range(len(windows)):
         batch = _scan(windows, scan)
         hidden = masker(len(batch.signal), generator)
-        parts = squares(model(batch.signal, batch.covered, batch.tr_s, hidden, generator), model.tokenizer)
+        drawn = draw_tokens(hidden, generator)
+        parts = squares(model(batch.signal, batch.covered, batch.tr_s, drawn), model.tokenizer)
         sums[scan] = [float(part.double().sum()) for part in parts]
     people = np.unique(subjects)
     totals = np.stack([sums[subjects == person].sum(axis=0) for person in people])
@@ -69,7 +71,7 @@ def picture(
     generator = torch.Generator().manual_seed(seed)
     batch = Window(*(part[:1] for part in _scan(windows, 0)))
     hidden = masker(1, generator)
-    result = model(batch.signal, batch.covered, batch.tr_s, hidden, generator)
+    result = model(batch.signal, batch.covered, batch.tr_s, draw_tokens(hidden, generator))
     tokens = model.tokenizer.split(batch.signal)
     reconstructed, where = tokens.clone(), torch.zeros_like(tokens)
     reconstructed[0, result.token[0]] = result.prediction[0]

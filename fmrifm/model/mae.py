@@ -5,11 +5,11 @@ Axes: B windows, t volumes, V brain voxels, N tokens, Q predicted tokens, P voxe
 
 from typing import NamedTuple
 
-import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from fmrifm.config import ModelConfig
 from fmrifm.model.decoder import Decoder
+from fmrifm.model.draws import Draw, take
 from fmrifm.model.encoder import Encoder
 from fmrifm.model.tokens import Tokenizer
 
@@ -51,43 +51,31 @@ class MaskedAutoencoder(nn.Module):
         """What the encoder sees of windows: signal (B, t, V) to coefficients (B, N, M, p)."""
         return self.tokenizer.project(self.tokenizer.split(signal))
 
-    def forward(
-        self,
-        signal: Tensor,
-        covered: Tensor,
-        tr_s: Tensor,
-        hidden: Tensor,
-        generator: Generator,
-        queries: int | None = None,
-    ) -> Reconstruction:
-        """Hide tokens and predict them.
+    def forward(self, signal: Tensor, covered: Tensor, tr_s: Tensor, drawn: Draw) -> Reconstruction:
+        """Predict drawn tokens of windows from drawn others.
 
         Args:
             signal: Windows, shape (B, t, V), z-scored BOLD.
             covered: True where the scan has signal, shape (B, V).
             tr_s: Repetition times in seconds, shape (B,).
-            hidden: True where a token is hidden, shape (B, N).
-            generator: Draws which surplus visible tokens are left out, so that windows stack, and the queries.
-            queries: Hidden tokens to predict in each window; by default as many as every window has.
+            drawn: What the encoder sees and what is predicted.
         """
         tokens = self.tokenizer.split(signal)
-        visible = draw(~hidden, None, generator)
-        query = draw(hidden, queries, generator)
-        return self.reconstruct(tokens, self.tokenizer.project(tokens), covered, tr_s, visible, query)
+        return self.reconstruct(tokens, self.tokenizer.project(tokens), covered, tr_s, drawn)
 
     def reconstruct(
-        self, tokens: Tensor, coefficients: Tensor, covered: Tensor, tr_s: Tensor, visible: Tensor, query: Tensor
+        self, tokens: Tensor, coefficients: Tensor, covered: Tensor, tr_s: Tensor, drawn: Draw
     ) -> Reconstruction:
-        """Predict chosen tokens from chosen others.
+        """As `forward`, from windows that were cut already.
 
         Args:
             tokens: All tokens, shape (B, N, P, p).
             coefficients: Their projections, shape (B, N, M, p).
             covered: True where the scan has signal, shape (B, V).
             tr_s: Repetition times in seconds, shape (B,).
-            visible: Tokens that the encoder sees, shape (B, N visible).
-            query: Tokens to predict, shape (B, Q).
+            drawn: What the encoder sees and what is predicted.
         """
+        visible, query = drawn
         places = self.tokenizer.places(tr_s)
         memory = self.encoder(take(coefficients, visible), take(places, visible))
         predicted = self.decoder(memory, take(places, visible), take(places, query))
@@ -99,26 +87,3 @@ class MaskedAutoencoder(nn.Module):
             weight=self.tokenizer.valid[chunk] & in_scan,
             token=query,
         )
-
-
-def draw(choice: Tensor, count: int | None, generator: Generator) -> Tensor:
-    """Draw the same number of True entries from every row, without replacement.
-
-    Args:
-        choice: Candidates, shape (B, N), bool.
-        count: How many; fewer are drawn where some row has fewer. None draws as many as every row has.
-        generator: Source of randomness.
-
-    Returns:
-        Indices, shape (B, count).
-    """
-    every_row_has = int(choice.sum(dim=1).min())
-    count = every_row_has if count is None else min(count, every_row_has)
-    noise = torch.rand(choice.shape, generator=generator, device=choice.device)
-    return (noise + ~choice).argsort(dim=1)[:, :count]
-
-
-def take(values: Tensor, index: Tensor) -> Tensor:
-    """Pick tokens: values (B, N, ...) at indices (B, Q) to (B, Q, ...)."""
-    rows = torch.arange(len(index), device=index.device)[:, None]
-    return values[rows, index]

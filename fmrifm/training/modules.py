@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from fmrifm.config import OptimConfig
 from fmrifm.data.windows import Window
 from fmrifm.masking import Masker, Pool, hidden_share
+from fmrifm.model.draws import Draw, draw_tokens
 from fmrifm.model.explained import squares
 from fmrifm.model.losses import masked_mse
 from fmrifm.model.mae import MaskedAutoencoder
@@ -28,7 +29,7 @@ class PretrainModule(L.LightningModule):
         masker: Builds the masking strategy over the model's pool.
         optim: Optimiser settings.
         queries: Hidden tokens predicted in a training step.
-        seed: Seed of masks and draws, which differ between processes, epochs and steps.
+        seed: Seed of masks and draws, which differ between windows, epochs and steps, however many processes there are.
     """
 
     masker: Masker
@@ -58,12 +59,10 @@ class PretrainModule(L.LightningModule):
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """Mean squared error of the drawn hidden tokens."""
         # Every step has a seed of its own, so that a resumed run needs no state of any process.
-        step = np.random.SeedSequence([self.seed, self.global_rank, self.current_epoch, batch_idx])
+        step = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
         self.generator.manual_seed(int(step.generate_state(1)[0]))
-        hidden = self.masker(len(batch.signal), self.generator)
-        reconstruction = self.model(
-            batch.signal, batch.covered, batch.tr_s, hidden, self.generator, queries=self.queries
-        )
+        drawn, hidden = self._draw(self.masker, len(batch.signal), self.generator, self.queries)
+        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
         loss = masked_mse(reconstruction.prediction.float(), reconstruction.target, reconstruction.weight)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/hidden_share", hidden_share(hidden, self.model.tokenizer.pool))
@@ -71,13 +70,14 @@ class PretrainModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the same masks and empty sums."""
+        self._validation_masker = self.build_masker(self.model.tokenizer.pool)
         self._validation = torch.Generator(self.device).manual_seed(_VALIDATION_SEED)
         self._sums = torch.zeros(4, device=self.device)
 
     def validation_step(self, batch: Window) -> None:
         """Predict every hidden token of a window and add up what is left unexplained."""
-        hidden = self.build_masker(self.model.tokenizer.pool)(len(batch.signal), self._validation)
-        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, hidden, self._validation)
+        drawn, _ = self._draw(self._validation_masker, len(batch.signal), self._validation)
+        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
         parts = squares(reconstruction._replace(prediction=reconstruction.prediction.float()), self.model.tokenizer)
         self._sums += torch.stack([part.sum() for part in parts])
 
@@ -86,6 +86,14 @@ class PretrainModule(L.LightningModule):
         left, total, region_left, region_total = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
         self.log("val/r2_voxel", 1 - left / total, prog_bar=True, sync_dist=True)
         self.log("val/r2_region", 1 - region_left / region_total, prog_bar=True, sync_dist=True)
+
+    def _draw(
+        self, masker: Masker, batch: int, generator: Generator, queries: int | None = None
+    ) -> tuple[Draw, Tensor]:
+        """Draw for the windows of all processes and keep our own, so that masks do not depend on how many there are."""
+        hidden = masker(batch * self.trainer.world_size, generator)
+        drawn = draw_tokens(hidden, generator, queries)
+        return drawn.rows(self.global_rank, self.trainer.world_size), hidden
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over all steps of the run."""

@@ -6,6 +6,7 @@ from fmrifm.attribution.fidelity import r2_by_scan, region_fidelity
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.data.windows import Place, Windows
+from fmrifm.model.draws import draw_tokens
 from fmrifm.training.checkpoint import Pretrained
 
 REGIONS = (3, 41, 95, 128, 170, 255)
@@ -63,7 +64,7 @@ def test_squares_are_those_of_a_model_that_does_not_see_the_region(store: Store,
             with torch.no_grad():
                 result = pretrained.model(
                     signal.masked_fill(labels == value, torch.nan), torch.ones(1, 100, dtype=torch.bool),
-                    torch.tensor([windows.tr_s[row]]), hidden, torch.Generator(),
+                    torch.tensor([windows.tr_s[row]]), draw_tokens(hidden, torch.Generator()),
                 )  # fmt: skip
             predicted = torch.zeros(1, hidden.shape[1], *result.prediction.shape[2:])
             predicted[0, result.token[0]] = result.prediction[0]

@@ -6,6 +6,7 @@ from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
 from fmrifm.masking import MASKERS, Masker
+from fmrifm.model.draws import draw_tokens
 from fmrifm.training.checkpoint import Pretrained
 
 SCANS = ["s00_1", "s00_2", "s01_1", "s02_1", "s07_1"]
@@ -45,7 +46,7 @@ def test_the_scores_are_those_of_all_hidden_voxels_together(
         signal, covered, tr_s = (torch.stack(parts) for parts in list(zip(*batch, strict=True))[:3])
         hidden = masker(len(batch), generator)
         with torch.no_grad():
-            result = model(signal, covered, tr_s, hidden, generator)
+            result = model(signal, covered, tr_s, draw_tokens(hidden, generator))
         error, target = (result.prediction - result.target)[result.weight], result.target[result.weight]
         left, total = left + float(error.square().sum()), total + float(target.square().sum())
     score = reconstruction_scores(model, windows, masker, SUBJECTS, seed=5)["r2_voxel"]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fmrifm.model.mae import draw, take
+from fmrifm.model.draws import draw, take
 
 
 @pytest.fixture

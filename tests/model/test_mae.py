@@ -3,8 +3,9 @@ import torch
 
 from fmrifm.config import ModelConfig
 from fmrifm.masking import MASKERS
+from fmrifm.model.draws import draw_tokens, take
 from fmrifm.model.losses import masked_mse
-from fmrifm.model.mae import MaskedAutoencoder, draw, take
+from fmrifm.model.mae import MaskedAutoencoder
 
 TR_S = torch.tensor([2.0, 2.0, 1.5])
 
@@ -33,15 +34,15 @@ def test_whatever_stands_in_hidden_voxels_the_encoder_gives_the_same_bits(kind, 
     assert where.any()
     assert not where.all()
     seen = memories(model)
-    first = model(signal, covered(signal), TR_S, hidden, generator(1))
-    second = model(spoilt, covered(signal), TR_S, hidden, generator(1))
+    first = model(signal, covered(signal), TR_S, draw_tokens(hidden, generator(1)))
+    second = model(spoilt, covered(signal), TR_S, draw_tokens(hidden, generator(1)))
     assert torch.equal(seen[0], seen[1])
     assert torch.equal(first.prediction, second.prediction)
 
 
 def test_only_hidden_tokens_are_predicted_and_targets_are_the_true_ones(model, signal):
     hidden = MASKERS["random"](model.tokenizer.pool, 0.6)(len(signal), generator())
-    result = model(signal, covered(signal), TR_S, hidden, generator(1))
+    result = model(signal, covered(signal), TR_S, draw_tokens(hidden, generator(1)))
     assert hidden.gather(1, result.token).all()
     assert torch.equal(result.target, take(model.tokenizer.split(signal), result.token))
 
@@ -50,7 +51,7 @@ def test_voxels_that_the_scan_does_not_cover_do_not_count(model, signal):
     hidden = MASKERS["random"](model.tokenizer.pool, 0.6)(len(signal), generator())
     some = covered(signal)
     some[:, ::2] = False
-    result = model(signal, some, TR_S, hidden, generator(1))
+    result = model(signal, some, TR_S, draw_tokens(hidden, generator(1)))
     chunk = result.token % len(model.tokenizer.region)
     odd = model.tokenizer.voxel[chunk] % 2 == 1
     assert torch.equal(result.weight, model.tokenizer.valid[chunk] & odd)
@@ -61,21 +62,12 @@ def test_the_model_starts_as_a_smoother_that_says_half_of_what_the_neighbourhood
     model = MaskedAutoencoder(tokenizer, ModelConfig(width=96, layers=2, heads=6)).eval()
     wave = torch.sin(torch.arange(3.0)).repeat(2)[:, None].expand(6, len(labels))  # alike in space and both patches
     hidden = MASKERS["random"](tokenizer.pool, 0.5)(1, generator())
-    result = model(wave[None], torch.ones(1, len(labels), dtype=torch.bool), TR_S[:1], hidden, generator())
+    result = model(wave[None], torch.ones(1, len(labels), dtype=torch.bool), TR_S[:1], draw_tokens(hidden, generator()))
     torch.testing.assert_close(result.prediction, result.target / 2, atol=1e-2, rtol=0)
 
 
 def test_every_weight_of_the_model_gets_a_gradient(model, signal):
     hidden = MASKERS["region"](model.tokenizer.pool, 0.6)(len(signal), generator())
-    result = model(signal, covered(signal), TR_S, hidden, generator())
+    result = model(signal, covered(signal), TR_S, draw_tokens(hidden, generator()))
     masked_mse(result.prediction, result.target, result.weight).backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
-
-
-def test_as_many_are_drawn_as_every_row_has_and_never_twice():
-    choice = torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 0, 0]], dtype=torch.bool)
-    index = draw(choice, None, generator())
-    assert index.shape == (2, 2)
-    assert choice.gather(1, index).all()
-    assert all(len(set(row.tolist())) == 2 for row in index)
-    assert draw(choice, 1, generator()).shape == (2, 1)
