@@ -142,13 +142,17 @@ class ModelConfig:
     """Size of the masked autoencoder."""
 
     width: int = 192
-    """Channels of a token in the encoder and decoder."""
+    """Channels of a token."""
     layers: int = 4
     """Encoder blocks."""
     heads: int = 6
     """Attention heads; must divide the width."""
     decoder_layers: int = 1
     """Cross-attention blocks of the decoder."""
+    decoder_width: int | None = None
+    """Channels of a token in the decoder; none takes the encoder's width."""
+    components: int = 200
+    """Principal components of the training scans whose conditional mean the decoder starts from; 0 starts without."""
     queries: int = 256
     """Hidden tokens that the decoder predicts in a training step, drawn anew each time."""
 
@@ -157,6 +161,9 @@ class ModelConfig:
             self.heads >= 1 and self.width % self.heads == 0, "model.heads", self.heads, f"a divisor of {self.width}"
         )
         _check(self.layers >= 1 and self.decoder_layers >= 1, "model.layers", self.layers, "at least 1 of each kind")
+        narrow = self.decoder_width or self.width
+        _check(narrow % self.heads == 0, "model.decoder_width", narrow, f"a multiple of model.heads, {self.heads}")
+        _check(self.components >= 0, "model.components", self.components, "0 or more components")
         _check(self.queries >= 1, "model.queries", self.queries, "at least 1 token")
 
 

@@ -43,8 +43,7 @@ class Encoder(nn.Module):
 
     def __init__(self, *, patch: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
-        self.embed = nn.Linear(DEGREE_TERMS * patch, width)
-        _keep_low_orders(self.embed)
+        self.embed = coefficient_embedding(patch, width)
         self.place = PlaceEmbedding(width)
         for parameter in self.place.parameters():
             nn.init.zeros_(parameter)  # at the start a token is its signal, nothing else
@@ -61,8 +60,13 @@ class Encoder(nn.Module):
 
 
 @torch.no_grad()
-def _keep_low_orders(embed: nn.Linear) -> None:
-    """Start as a rotation of the leading coefficients: where the width is short, the finest detail goes first."""
+def coefficient_embedding(patch: int, width: int) -> nn.Linear:
+    """Map a token's coefficients to its channels.
+
+    It starts as a rotation of the leading coefficients: where the width is short, the finest detail goes first.
+    """
+    embed = nn.Linear(DEGREE_TERMS * patch, width)
     nn.init.eye_(embed.weight)
-    embed.weight.copy_(nn.init.orthogonal_(torch.empty(embed.out_features, embed.out_features)) @ embed.weight)
+    embed.weight.copy_(nn.init.orthogonal_(torch.empty(width, width)) @ embed.weight)
     nn.init.zeros_(embed.bias)
+    return embed

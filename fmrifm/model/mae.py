@@ -11,6 +11,7 @@ from fmrifm.config import ModelConfig
 from fmrifm.model.decoder import Decoder
 from fmrifm.model.draws import Draw, take
 from fmrifm.model.encoder import Encoder
+from fmrifm.model.population import PopulationPrior
 from fmrifm.model.tokens import Tokenizer
 
 
@@ -38,9 +39,17 @@ class MaskedAutoencoder(nn.Module):
     def __init__(self, tokenizer: Tokenizer, config: ModelConfig) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        size = {"patch": tokenizer.patch, "width": config.width, "heads": config.heads}
-        self.encoder = Encoder(layers=config.layers, **size)
-        self.decoder = Decoder(layers=config.decoder_layers, **size)
+        size = {"patch": tokenizer.patch, "heads": config.heads}
+        self.encoder = Encoder(width=config.width, layers=config.layers, **size)
+        chunks, _, terms = tokenizer.basis.shape
+        self.prior = PopulationPrior(chunks, terms, config.components) if config.components else None
+        self.decoder = Decoder(
+            width=config.decoder_width or config.width,
+            memory_width=config.width,
+            layers=config.decoder_layers,
+            guided=self.prior is not None,
+            **size,
+        )
         self.decoder.mirror(self.encoder.embed)
 
     def features(self, signal: Tensor, tr_s: Tensor) -> Tensor:
@@ -78,7 +87,8 @@ class MaskedAutoencoder(nn.Module):
         visible, query = drawn
         places = self.tokenizer.places(tr_s)
         memory = self.encoder(take(coefficients, visible), take(places, visible))
-        predicted = self.decoder(memory, take(places, visible), take(places, query))
+        guess = self.prior(coefficients, drawn) if self.prior is not None else None
+        predicted = self.decoder(memory, take(places, visible), take(places, query), guess)
         chunk = query % len(self.tokenizer.region)
         in_scan = covered.gather(1, self.tokenizer.voxel[chunk].flatten(1)).view(*query.shape, -1)
         return Reconstruction(

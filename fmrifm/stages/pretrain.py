@@ -29,6 +29,7 @@ from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
 from fmrifm.training.datamodule import PretrainData, split_subjects
 from fmrifm.training.logs import continued_log
 from fmrifm.training.modules import PretrainModule
+from fmrifm.training.population import fit_population
 from fmrifm.training.trainer import make_trainer
 
 
@@ -66,6 +67,8 @@ def pretrain(config: PretrainConfig) -> Path:
         )
         describe = _describer(config, store, model, keys["train"], subjects=(*train, *held))
         resume = _resume_path(config, run)
+        if resume is None:
+            fit_population(model, data.train, config.seed)
         trainer = _trainer(config, run, describe)
         with continued_log(run.path / "logs"):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)

@@ -57,9 +57,22 @@ def test_voxels_that_the_scan_does_not_cover_do_not_count(model, signal):
     assert torch.equal(result.weight, model.tokenizer.valid[chunk] & odd)
 
 
-def test_the_model_starts_as_a_smoother_that_says_half_of_what_the_neighbourhood_does(tokenizer, labels):
+def test_a_model_with_a_prior_starts_by_repeating_what_it_expects(model, signal):
+    fresh = MaskedAutoencoder(model.tokenizer, ModelConfig(width=24, layers=1, heads=6, components=3))
+    fresh.prior.load_state_dict(model.prior.state_dict())
+    drawn = draw_tokens(MASKERS["region"](model.tokenizer.pool, 0.6)(len(signal), generator()), generator())
+    expected = model.prior(model.coefficients(signal), drawn)
+    found = fresh(signal, covered(signal), TR_S, drawn).prediction
+    torch.testing.assert_close(found, model.tokenizer.expand(expected, drawn.query))
+
+
+@pytest.mark.parametrize("decoder_width", [None, 48])
+def test_the_model_without_one_starts_as_a_smoother_that_says_half_of_what_the_neighbourhood_does(
+    decoder_width, tokenizer, labels
+):
     torch.manual_seed(0)
-    model = MaskedAutoencoder(tokenizer, ModelConfig(width=96, layers=2, heads=6)).eval()
+    sizes = ModelConfig(width=96, layers=2, heads=6, decoder_width=decoder_width, components=0)
+    model = MaskedAutoencoder(tokenizer, sizes).eval()
     wave = torch.sin(torch.arange(3.0)).repeat(2)[:, None].expand(6, len(labels))  # alike in space and both patches
     hidden = MASKERS["random"](tokenizer.pool, 0.5)(1, generator())
     result = model(wave[None], torch.ones(1, len(labels), dtype=torch.bool), TR_S[:1], draw_tokens(hidden, generator()))
