@@ -21,6 +21,9 @@ NOISE_IS_SHARED = 2.0
 """Neighbouring chunks share their noise, so each counts as if it had twice its own: on held-out painted scans region
 means hidden whole were predicted at R2 .166 with it and .144 without, single tokens equally well."""
 
+VOLUMES_A_COMPONENT = 3
+"""A sample of few volumes carries few components; more would describe its noise."""
+
 
 class PopulationPrior(nn.Module):
     """Predicts hidden tokens, volume by volume, from a covariance that is the same for everybody.
@@ -45,20 +48,20 @@ class PopulationPrior(nn.Module):
         """Learn the covariance.
 
         Args:
-            sample: Coefficients of volumes of many scans, shape (S, K, M), float.
+            sample: Coefficients of volumes of many scans, shape (S, K, M), float, at least two volumes.
             voxels: Voxels in each chunk, shape (K,): a coefficient speaks for as many.
             seed: Seed of the randomised decomposition.
         """
-        _, _, components = self.loadings.shape
+        components = max(1, min(self.loadings.shape[2], len(sample) // VOLUMES_A_COMPONENT))
         weight = voxels.sqrt()[:, None]
         flat = (sample * weight.numpy()).reshape(len(sample), -1)
-        pca = PCA(min(components, *flat.shape), svd_solver="randomized", random_state=seed).fit(flat)
+        pca = PCA(min(components, flat.shape[1]), svd_solver="randomized", random_state=seed).fit(flat)
         scale = torch.from_numpy(pca.explained_variance_ - pca.noise_variance_).clamp(min=0).sqrt()
         loadings = (torch.from_numpy(pca.components_) * scale[:, None]).T.unflatten(0, sample.shape[1:])
         self.loadings.zero_()
         self.loadings[..., : len(scale)] = loadings / weight[..., None]
         variance = torch.from_numpy(sample.var(axis=0))
-        left = variance - self.loadings.square().sum(dim=-1)
+        left = (variance - self.loadings.square().sum(dim=-1)) / (1 - len(scale) / len(sample))
         # A term that a small chunk does not have never varies.
         usable = left > 1e-3 * variance.mean()
         self.precision.copy_(usable / (NOISE_IS_SHARED * left.clamp(min=1e-6)))

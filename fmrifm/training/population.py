@@ -6,6 +6,7 @@ Axes: S volumes of a sample, N tokens = T patches * K chunks, M coefficients, p 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fmrifm.data.windows import Windows
 from fmrifm.model.mae import MaskedAutoencoder
@@ -13,8 +14,6 @@ from fmrifm.model.tokens import Tokenizer
 
 _VALUES = 2**26
 """Most numbers in a sample: 256 MiB in float32, 6,000 volumes of AAL3's chunks at 4 mm."""
-_EVERY = 3
-"""Volumes from one to the next that is taken: neighbours say nearly the same."""
 
 
 def fit_population(model: MaskedAutoencoder, windows: Windows, seed: int) -> None:
@@ -33,13 +32,19 @@ def fit_population(model: MaskedAutoencoder, windows: Windows, seed: int) -> Non
 
 @torch.no_grad()
 def population_sample(windows: Windows, tokenizer: Tokenizer) -> NDArray[np.float32]:
-    """Coefficients of volumes of every scan, as many of each as memory allows, shape (S, K, M)."""
+    """Coefficients of evenly spaced volumes of every scan, as many of each as memory allows, shape (S, K, M)."""
     chunks, _, terms = tokenizer.basis.shape
-    volumes = -(-tokenizer.window // _EVERY)
-    per_scan = max(1, _VALUES // (chunks * terms * volumes * len(windows)))
+    wanted = max(1, _VALUES // (chunks * terms * len(windows)))
     parts = []
-    for place in (place for scan in range(len(windows)) for place in windows.cover(scan, most=per_scan)):
-        coefficients = tokenizer.project(tokenizer.split(windows[place].signal[None]))[0]
-        volume = coefficients.unflatten(0, (tokenizer.patches, chunks)).permute(0, 3, 1, 2).flatten(0, 1)
-        parts.append(volume[::_EVERY])
+    for scan in range(len(windows)):
+        # Windows of every part of the scan, and few volumes of each: neighbours say nearly the same.
+        places = windows.cover(scan, most=-(-3 * wanted // tokenizer.window))
+        every = max(1, len(places) * tokenizer.window // wanted)
+        parts += [_volumes(tokenizer, windows[place].signal)[::every] for place in places]
     return torch.cat(parts).numpy()
+
+
+def _volumes(tokenizer: Tokenizer, signal: Tensor) -> Tensor:
+    """Coefficients of each volume of a window: (t, V) to (t, K, M)."""
+    coefficients = tokenizer.project(tokenizer.split(signal[None]))[0]
+    return coefficients.unflatten(0, (tokenizer.patches, -1)).permute(0, 3, 1, 2).flatten(0, 1)

@@ -2,19 +2,26 @@ import numpy as np
 import torch
 
 from fmrifm.data.windows import Windows
+from fmrifm.training import population
 from fmrifm.training.population import fit_population, population_sample
 
 
-def test_the_sample_holds_every_third_volume_of_evenly_spaced_windows_of_every_scan(pretrained, store):
+def test_the_sample_holds_volumes_of_every_scan_as_the_encoder_sees_them(pretrained, store):
     windows, tokenizer = Windows(store, ["s01_1", "s02_1"], 8), pretrained.model.tokenizer
     sample = population_sample(windows, tokenizer)
     places = [place for scan in range(2) for place in windows.cover(scan)]
-    assert len(sample) == 3 * len(places)
     signal = torch.stack([windows[place].signal for place in places])
     coefficients = tokenizer.project(tokenizer.split(signal)).unflatten(1, (2, -1))  # (B, T, K, M, p)
-    assert np.array_equal(sample[1], coefficients[0, 0, ..., 3].numpy())
-    assert np.array_equal(sample[2], coefficients[0, 1, ..., 2].numpy())
-    assert np.array_equal(sample[-1], coefficients[-1, 1, ..., 2].numpy())
+    assert sample.shape == (8 * len(places), *coefficients.shape[2:4])
+    assert np.array_equal(sample[3], coefficients[0, 0, ..., 3].numpy())
+    assert np.array_equal(sample[-2], coefficients[-1, 1, ..., 2].numpy())
+
+
+def test_where_memory_is_short_fewer_volumes_of_every_scan_are_taken(pretrained, store, monkeypatch):
+    windows, tokenizer = Windows(store, ["s01_1", "s02_1"], 8), pretrained.model.tokenizer
+    whole = population_sample(windows, tokenizer)
+    monkeypatch.setattr(population, "_VALUES", whole[0].size * 4)
+    assert np.array_equal(population_sample(windows, tokenizer), whole[[0, 4, len(whole) // 2, len(whole) // 2 + 4]])
 
 
 def test_fitting_twice_gives_the_same_prior_to_the_last_bit(pretrained, store):
