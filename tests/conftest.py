@@ -58,10 +58,10 @@ def store(tmp_path_factory: pytest.TempPathFactory, grid: Grid, atlas: Atlas) ->
 
 @pytest.fixture
 def pretrained(grid: Grid, atlas: Atlas) -> Pretrained:
-    """An untrained model over the atlas: windows of 8 volumes in 2 time patches, at most 8 voxels a chunk."""
+    """An untrained smoother over the atlas: windows of 8 volumes in 2 time patches, at most 8 voxels a chunk."""
     torch.manual_seed(0)
     tokens = TokensConfig(edge_voxels=2, window_volumes=8, patch_volumes=4, grow_mm=0)
-    sizes = ModelConfig(width=24, layers=1, heads=6, queries=8)
+    sizes = ModelConfig(width=24, layers=1, heads=6, queries=8, components=0)
     model = build_model(grid, atlas, tokens, sizes).eval()
     blank = np.zeros(len(grid.voxels), np.float32)
     return Pretrained(

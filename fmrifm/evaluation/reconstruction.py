@@ -3,27 +3,38 @@
 Axes: V brain voxels, N tokens, P voxels of a chunk, p volumes of a patch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from fmrifm.data.grid import Grid
 from fmrifm.data.windows import Window, Windows
 from fmrifm.evaluation.metrics import Score, bootstrap
 from fmrifm.masking import Masker
-from fmrifm.model.draws import draw_tokens
+from fmrifm.model.draws import Draw, draw_tokens
 from fmrifm.model.explained import squares
-from fmrifm.model.mae import MaskedAutoencoder
+from fmrifm.model.mae import MaskedAutoencoder, Reconstruction
 
 _RESAMPLES = 1000
 
 
+Predict = Callable[[Window, Tensor, Draw], Reconstruction]
+"""Predicts drawn tokens of windows whose hidden ones are True in a mask (B, N)."""
+
+
 @torch.no_grad()
 def reconstruction_scores(
-    model: MaskedAutoencoder, windows: Windows, masker: Masker, subjects: NDArray[np.str_], seed: int
+    model: MaskedAutoencoder,
+    windows: Windows,
+    masker: Masker,
+    subjects: NDArray[np.str_],
+    seed: int,
+    predict: Predict | None = None,
 ) -> dict[str, Score]:
     """R2 of hidden voxels and of region means against the temporal mean, over all windows of all scans.
 
@@ -33,6 +44,7 @@ def reconstruction_scores(
         masker: What is hidden.
         subjects: Subject of each scan.
         seed: Seed of masks and resamples.
+        predict: What predicts instead of the model, on its tokens.
 
     Returns:
         r2_voxel and r2_region, with intervals over subjects.
@@ -43,7 +55,8 @@ def reconstruction_scores(
         batch = _scan(windows, scan)
         hidden = masker(len(batch.signal), generator)
         drawn = draw_tokens(hidden, generator)
-        parts = squares(model(batch.signal, batch.covered, batch.tr_s, drawn), model.tokenizer)
+        predicted = predict(batch, hidden, drawn) if predict else model(batch.signal, batch.covered, batch.tr_s, drawn)
+        parts = squares(predicted, model.tokenizer)
         sums[scan] = [float(part.double().sum()) for part in parts]
     people = np.unique(subjects)
     totals = np.stack([sums[subjects == person].sum(axis=0) for person in people])

@@ -89,11 +89,16 @@ class MaskedAutoencoder(nn.Module):
         memory = self.encoder(take(coefficients, visible), take(places, visible))
         guess = self.prior(coefficients, drawn) if self.prior is not None else None
         predicted = self.decoder(memory, take(places, visible), take(places, query), guess)
-        chunk = query % len(self.tokenizer.region)
-        in_scan = covered.gather(1, self.tokenizer.voxel[chunk].flatten(1)).view(*query.shape, -1)
         return Reconstruction(
             prediction=self.tokenizer.expand(predicted, query),
             target=take(tokens, query),
-            weight=self.tokenizer.valid[chunk] & in_scan,
+            weight=countable(self.tokenizer, covered, query),
             token=query,
         )
+
+
+def countable(tokenizer: Tokenizer, covered: Tensor, token: Tensor) -> Tensor:
+    """Tell which places of tokens (B, Q) hold a voxel that the scan covers (B, V): True there, shape (B, Q, P)."""
+    chunk = token % len(tokenizer.region)
+    in_scan = covered.gather(1, tokenizer.voxel[chunk].flatten(1)).view(*token.shape, -1)
+    return tokenizer.valid[chunk] & in_scan
