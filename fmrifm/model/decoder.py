@@ -1,8 +1,8 @@
 """The decoder: hidden places ask the visible tokens what they hold.
 
-With a first guess of the hidden tokens it starts by repeating it. Without one it starts as a smoother:
-values pass through unchanged, each head averages its channels over its own neighbourhood, and the
-output map mirrors the embedding.
+With a first guess of the hidden tokens it says what that lacks, at the start nothing. Without one
+it starts as a smoother: values pass through unchanged, each head averages its channels over its
+own neighbourhood, and the output map mirrors the embedding.
 
 Axes: B windows, N visible tokens, Q queries, M coefficients, p volumes of a patch, W width.
 """
@@ -45,7 +45,7 @@ class Decoder(nn.Module):
         memory_width: Channels of a token in the encoder.
         layers: Cross-attention blocks.
         heads: Attention heads.
-        guided: Whether a first guess is given: the decoder then starts by repeating it, else as a smoother.
+        guided: Whether a first guess is given: the decoder then starts by adding nothing to it, else as a smoother.
     """
 
     def __init__(self, *, patch: int, width: int, memory_width: int, layers: int, heads: int, guided: bool) -> None:
@@ -86,12 +86,11 @@ class Decoder(nn.Module):
             guess: What is expected there, shape (B, Q, M, p).
 
         Returns:
-            Coefficients, shape (B, Q, M, p).
+            Coefficients, shape (B, Q, M, p), of the tokens or, with a guess, of what it lacks.
         """
         memory, place = self.narrow(memory), self.place(query_places)
         bias = self.bias(query_places, places)
         x = memory.new_zeros(place.shape) if self.guess is None or guess is None else self.guess(guess.flatten(-2))
         for block in self.blocks:
             x = block(x, place, memory, bias)
-        change = self.output(x).unflatten(-1, (DEGREE_TERMS, self.patch))
-        return change if guess is None else guess + change
+        return self.output(x).unflatten(-1, (DEGREE_TERMS, self.patch))

@@ -41,8 +41,7 @@ class MaskedAutoencoder(nn.Module):
         self.tokenizer = tokenizer
         size = {"patch": tokenizer.patch, "heads": config.heads}
         self.encoder = Encoder(width=config.width, layers=config.layers, **size)
-        chunks, _, terms = tokenizer.basis.shape
-        self.prior = PopulationPrior(chunks, terms, config.components) if config.components else None
+        self.prior = PopulationPrior(tokenizer.voxels, config.components) if config.components else None
         self.decoder = Decoder(
             width=config.decoder_width or config.width,
             memory_width=config.width,
@@ -87,10 +86,15 @@ class MaskedAutoencoder(nn.Module):
         visible, query = drawn
         places = self.tokenizer.places(tr_s)
         memory = self.encoder(take(coefficients, visible), take(places, visible))
-        guess = self.prior(coefficients, drawn) if self.prior is not None else None
-        predicted = self.decoder(memory, take(places, visible), take(places, query), guess)
+        asked = take(places, visible), take(places, query)
+        if self.prior is None:
+            prediction = self.tokenizer.expand(self.decoder(memory, *asked), query)
+        else:
+            guess = self.prior(tokens, covered, drawn, self.tokenizer)
+            change = self.decoder(memory, *asked, self.tokenizer.describe(guess, query))
+            prediction = guess + self.tokenizer.expand(change, query)
         return Reconstruction(
-            prediction=self.tokenizer.expand(predicted, query),
+            prediction=prediction,
             target=take(tokens, query),
             weight=countable(self.tokenizer, covered, query),
             token=query,

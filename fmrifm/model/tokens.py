@@ -82,6 +82,12 @@ class Tokenizer(nn.Module):
         weight = self.basis / self.valid.sum(dim=1)[:, None, None]
         return torch.einsum("btkpv,kpm->btkmv", values, weight).flatten(1, 2)
 
+    def describe(self, tokens: Tensor, token: Tensor) -> Tensor:
+        """As `project`, of chosen tokens (B, Q): values (B, Q, P, p) to (B, Q, M, p)."""
+        chunk = token % len(self.region)
+        weight = self.basis[chunk] / self.valid[chunk].sum(dim=2)[..., None, None]
+        return torch.einsum("bqpv,bqpm->bqmv", tokens, weight)
+
     def expand(self, coefficients: Tensor, token: Tensor) -> Tensor:
         """Voxel values of chosen tokens: coefficients (B, Q, M, p) of tokens (B, Q) to (B, Q, P, p)."""
         return torch.einsum("bqmv,bqpm->bqpv", coefficients, self.basis[token % len(self.region)])

@@ -6,7 +6,15 @@ from fmrifm.atlas import load_atlas
 from fmrifm.config import AtlasConfig, TokensConfig
 from fmrifm.data.grid import mni_grid
 from fmrifm.masking import MASKERS
+from fmrifm.model.draws import take
 from fmrifm.model.tokens import tokenizer_for
+
+
+def test_chosen_tokens_are_described_as_all_of_them_are(tokenizer, signal):
+    tokens = tokenizer.split(signal)
+    token = torch.tensor([[3, 0], [1, 4], [len(tokenizer.region) + 2, 2]])
+    described = tokenizer.describe(take(tokens, token), token)
+    torch.testing.assert_close(described, take(tokenizer.project(tokens), token))
 
 
 def test_a_window_cut_into_tokens_and_put_back_is_the_same_inside_the_pool(tokenizer, signal, labels):
