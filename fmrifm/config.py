@@ -4,7 +4,7 @@ A field is followed by its meaning and unit; `__post_init__` refuses what cannot
 dataclass a command (`PrepareConfig`, `PretrainConfig`, ...), built from the smaller ones.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from fmrifm.errors import ConfigError
@@ -168,6 +168,24 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What pretraining minimises: a sum of losses by weight; one of weight 0 is not computed."""
+
+    voxel: float = 1.0
+    """Weight of the mean squared error of hidden voxels (He et al. 2022)."""
+    region: float = 0.0
+    """Weight of the same error with every region weighing alike, however many voxels it has."""
+    connectivity: float = 0.0
+    """Weight of the mean squared difference between the region-by-region correlations of reconstruction and scan."""
+
+    def __post_init__(self) -> None:
+        weights = asdict(self)
+        for name, weight in weights.items():
+            _check(0 <= weight < float("inf"), f"loss.{name}", weight, "0 or a positive weight")
+        _check(any(weights.values()), "loss", weights, "at least one positive weight")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     """AdamW with linear warm-up and cosine decay."""
 
@@ -197,6 +215,7 @@ class PretrainConfig:
     tokens: TokensConfig = field(default_factory=TokensConfig)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     windows_per_scan: int = 4
     """Windows drawn from each scan in an epoch, at random starts."""

@@ -7,6 +7,7 @@ import pytest
 from fmrifm import config
 from fmrifm.config import (
     FinetuneConfig,
+    LossConfig,
     MaskingConfig,
     ModelConfig,
     OptimConfig,
@@ -40,6 +41,9 @@ SETTINGS = [kind for kind in vars(config).values() if is_dataclass(kind)]
         (ModelConfig, {"heads": 0}, "model.heads is 0"),
         (ModelConfig, {"layers": 0}, "model.layers is 0"),
         (ModelConfig, {"queries": 0}, "model.queries is 0"),
+        (LossConfig, {"region": -0.5}, "loss.region is -0.5; expected 0 or a positive weight"),
+        (LossConfig, {"connectivity": float("inf")}, "loss.connectivity is inf"),
+        (LossConfig, {"voxel": 0.0}, "loss is {'voxel': 0.0, 'region': 0.0, 'connectivity': 0.0}; expected at least"),
         (OptimConfig, {"lr": 0.0}, "optim.lr is 0.0"),
         (OptimConfig, {"warmup": 1.0}, "optim.warmup is 1.0"),
         (OptimConfig, {"batch_size": 0}, "optim.batch_size is 0"),

@@ -54,7 +54,9 @@ def pretrain(config: PretrainConfig) -> Path:
                 (("train", train), ("held", held))}  # fmt: skip
         model = build_model(store.grid, store.atlas, config.tokens, config.model)
         masker = partial(MASKERS[config.masking.kind], ratio=config.masking.ratio)
-        module = PretrainModule(model, masker, config.optim, queries=config.model.queries, seed=config.seed)
+        module = PretrainModule(
+            model, masker, config.optim, loss=config.loss, queries=config.model.queries, seed=config.seed
+        )
         data = PretrainData(
             store,
             keys["train"],

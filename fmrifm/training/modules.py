@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from fmrifm.config import OptimConfig
+from fmrifm.config import LossConfig, OptimConfig
 from fmrifm.data.windows import Window
 from fmrifm.masking import Masker, Pool, hidden_share
 from fmrifm.model.draws import Draw, draw_tokens
 from fmrifm.model.explained import squares
-from fmrifm.model.losses import masked_mse
+from fmrifm.model.losses import reconstruction_loss
 from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.training.optim import adamw
 
@@ -28,6 +28,7 @@ class PretrainModule(L.LightningModule):
         model: What is trained.
         masker: Builds the masking strategy over the model's pool.
         optim: Optimiser settings.
+        loss: Weights of the losses.
         queries: Hidden tokens predicted in a training step.
         seed: Seed of masks and draws, which differ between windows, epochs and steps, however many processes there are.
     """
@@ -41,6 +42,7 @@ class PretrainModule(L.LightningModule):
         masker: Callable[[Pool], Masker],
         optim: OptimConfig,
         *,
+        loss: LossConfig,
         queries: int,
         seed: int,
     ) -> None:
@@ -48,6 +50,7 @@ class PretrainModule(L.LightningModule):
         self.model = model
         self.build_masker = masker
         self.optim = optim
+        self.loss = loss
         self.queries = queries
         self.seed = seed
 
@@ -57,14 +60,17 @@ class PretrainModule(L.LightningModule):
         self.generator = torch.Generator(self.device)
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
-        """Mean squared error of the drawn hidden tokens."""
+        """Loss of the drawn hidden tokens."""
         # Every step has a seed of its own, so that a resumed run needs no state of any process.
         step = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
         self.generator.manual_seed(int(step.generate_state(1)[0]))
         drawn, hidden = self._draw(self.masker, len(batch.signal), self.generator, self.queries)
         reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
-        loss = masked_mse(reconstruction.prediction.float(), reconstruction.target, reconstruction.weight)
+        exact = reconstruction._replace(prediction=reconstruction.prediction.float())
+        loss, parts = reconstruction_loss(exact, self.model.tokenizer, self.loss)
         self.log("train/loss", loss, prog_bar=True)
+        if len(parts) > 1:
+            self.log_dict({f"train/loss_{name}": part for name, part in parts.items()})
         self.log("train/hidden_share", hidden_share(hidden, self.model.tokenizer.pool))
         return loss
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from fmrifm.config import OptimConfig
+from fmrifm.config import LossConfig, OptimConfig
 from fmrifm.masking import MASKERS, hidden_share
 from fmrifm.training.datamodule import PretrainData
 from fmrifm.training.modules import PretrainModule
@@ -20,6 +20,7 @@ class Seen(Callback):
     def __init__(self) -> None:
         self.masks: list[torch.Tensor] = []
         self.scores: list[tuple[float, float]] = []
+        self.losses: list[dict[str, float]] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: PretrainModule) -> None:
         masker = pl_module.masker
@@ -29,6 +30,10 @@ class Seen(Callback):
             return self.masks[-1]
 
         pl_module.masker = noted
+
+    def on_train_batch_end(self, trainer: L.Trainer, *step: Any) -> None:
+        logged = trainer.callback_metrics
+        self.losses.append({name: float(value) for name, value in logged.items() if name.startswith("train/loss")})
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.scores.append(tuple(float(trainer.callback_metrics[f"val/r2_{level}"]) for level in ("voxel", "region")))
@@ -40,10 +45,14 @@ def data(store) -> PretrainData:
     return PretrainData(store, train, held, volumes=8, batch_size=4, per_scan=2, workers=0, seed=0)
 
 
-def fit(pretrained, data, *, lr: float = 1e-3, **options: Any) -> tuple[Seen, PretrainModule]:
+def fit(
+    pretrained, data, *, lr: float = 1e-3, loss: LossConfig | None = None, **options: Any
+) -> tuple[Seen, PretrainModule]:
     """Fit the tiny model from the same weights for two epochs."""
     masker = partial(MASKERS["random"], ratio=0.6)
-    module = PretrainModule(pretrained.model.train(), masker, OptimConfig(lr=lr), queries=9, seed=5)
+    module = PretrainModule(
+        pretrained.model.train(), masker, OptimConfig(lr=lr), loss=loss or LossConfig(), queries=9, seed=5
+    )
     seen = Seen()
     options = {"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0, **dict.fromkeys(OFF, False), **options}
     L.Trainer(callbacks=[seen], **options).fit(module, datamodule=data)
@@ -80,3 +89,13 @@ def test_training_moves_towards_what_can_be_predicted(pretrained, data):
     seen, _ = fit(pretrained, data, lr=3e-2, max_epochs=12)
     assert seen.scores[-1] > seen.scores[0]
     assert seen.scores[-1][0] > -0.1  # random weights start far below the temporal mean
+
+
+def test_each_loss_is_logged_where_more_than_one_is_on(pretrained, data):
+    seen, _ = fit(pretrained, data, loss=LossConfig(voxel=0.5, region=2.0), max_epochs=1)
+    for logged in seen.losses:
+        assert logged.keys() == {"train/loss", "train/loss_voxel", "train/loss_region"}
+        total = 0.5 * logged["train/loss_voxel"] + 2 * logged["train/loss_region"]
+        assert logged["train/loss"] == pytest.approx(total)
+    alone, _ = fit(pretrained, data, loss=LossConfig(voxel=0.0, connectivity=1.0), max_epochs=1)
+    assert alone.losses[0].keys() == {"train/loss"}
