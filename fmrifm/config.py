@@ -12,6 +12,9 @@ from fmrifm.errors import ConfigError
 Source = Literal["athena", "fmriprep", "nilearn", "table"]
 Encoding = Literal["float16", "int8"]
 MaskKind = Literal["random", "tube", "region"]
+EncoderMode = Literal["frozen", "full", "lora"]
+PoolingKind = Literal["connectivity", "mean", "attention"]
+Connectivity = Literal["correlation", "tangent", "log_euclidean"]
 Method = Literal["fidelity", "occlusion"]
 
 
@@ -262,23 +265,29 @@ class FinetuneConfig(SplitConfig):
     """Run folder to write."""
     target: str = "dx"
     """Column of the scan table that holds the label, 0 or 1; scans without one are left out and counted."""
-    encoder: Literal["frozen", "full"] = "frozen"
-    """`frozen` fits a logistic regression on the features; `full` also trains the encoder."""
-    pooling: Literal["connectivity", "mean"] = "connectivity"
-    """Scan features: region-by-region correlation of token features, or their mean over tokens and time."""
+    encoder: EncoderMode = "frozen"
+    """`frozen` leaves the encoder as it is, `full` trains all of it, `lora` low-rank changes of its attention."""
+    lora_rank: int = 8
+    """Rank of those changes (Hu et al. 2022: 1 to 64, little difference)."""
+    pooling: PoolingKind = "connectivity"
+    """Scan features: `connectivity` of regions, the `mean` over tokens and time, or a learned `attention` to them."""
+    connectivity: Connectivity = "correlation"
+    """Form of connectivity: Fisher-z `correlation`, its `log_euclidean` form, or `tangent` at the training mean."""
     penalty: float = 1.0
     """Strength of the L2 penalty of the linear classifier, as a multiple of the number of features."""
     epochs: int = 5
-    """Passes over the training scans when the encoder is trained too."""
-    lr: float = 1e-4
-    """Learning rate when the encoder is trained too."""
+    """Passes over the training scans where the encoder or the pooling is trained by gradient."""
+    lr: float | None = None
+    """Peak learning rate of that; none is 1e-4 for the `full` encoder and 1e-3 where only new weights learn."""
     trainer: dict[str, Any] = field(default_factory=dict)
-    """Options of lightning.Trainer for the full encoder."""
+    """Options of lightning.Trainer for it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self.penalty > 0, "penalty", self.penalty, "a positive strength")
-        _check(self.epochs >= 1 and self.lr > 0, "epochs and lr", (self.epochs, self.lr), "both positive")
+        _check(self.lora_rank >= 1, "lora_rank", self.lora_rank, "at least 1")
+        _check(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        _check(self.lr is None or self.lr > 0, "lr", self.lr, "a positive learning rate, or none")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,18 +15,20 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader
 
-from fmrifm.config import FinetuneConfig, OptimConfig
+from fmrifm.config import EncoderMode, FinetuneConfig, OptimConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
-from fmrifm.evaluation.probe import fit_head, scan_features
+from fmrifm.evaluation.probe import fit_head, scan_features, scan_summaries
 from fmrifm.evaluation.splits import Fold
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.training.checkpoint import Pretrained
 from fmrifm.training.classifiers import FittedFold
-from fmrifm.training.finetune import FinetuneModule, LabelledScans
+from fmrifm.training.finetune import FinetuneModule, LabelledScans, choose_trained
 from fmrifm.training.trainer import make_trainer
 
 _SCANS_A_STEP = 4
+_LR: dict[EncoderMode, float] = {"frozen": 1e-3, "full": 1e-4, "lora": 1e-3}
+"""Peak learning rates: pretrained weights should move little, new ones have to get somewhere."""
 
 
 def fit_folds(
@@ -40,29 +42,30 @@ def fit_folds(
         scans: Labelled scans.
         folds: Who is learnt from and who is not.
         config: Encoder, pooling, penalty and optimiser settings.
-        logs: Folder for the Trainer's logs where the encoder is trained too.
+        logs: Folder for the Trainer's logs where something is trained by gradient.
 
     Yields:
         The fitted fold, and its held-out predictions: scan, subject, site, label, fold, probability.
     """
     windows = Windows(store, scans["scan"].tolist(), pretrained.tokens.window_volumes)
-    start = ScanClassifier(pretrained.model, config.pooling)
-    # The features are the same in every fold: the encoder has not seen a label yet.
+    start = ScanClassifier(pretrained.model, config.pooling, config.connectivity)
+    # The summaries are the same in every fold: the encoder has not seen a label yet.
     every = track(range(len(scans)), description="Features", console=Console(stderr=True))
-    features = scan_features(start, windows, every)
+    summaries = scan_summaries(start, windows, every)
     label = scans["label"].to_numpy(np.int64)
     for number, fold in enumerate(folds):
         train, test = (np.flatnonzero(scans["subject"].isin(part)) for part in (fold.train, fold.test))
         classifier = copy.deepcopy(start)
-        classifier.set_head(*fit_head(features[train], label[train], config.penalty))
-        held_out = features[test]
-        if config.encoder == "full":
+        classifier.pooling.fit(summaries[train])
+        classifier.set_head(*fit_head(scan_features(classifier, summaries[train]), label[train], config.penalty))
+        held_out = summaries[test]
+        if config.encoder != "frozen" or config.pooling == "attention":
             _train(classifier, store, scans.iloc[train], config, logs / f"fold-{number}")
-            held_out = scan_features(classifier, windows, test.tolist())
+            held_out = scan_summaries(classifier, windows, test.tolist())
         fitted = FittedFold(
             number=number, target=config.target, classifier=classifier.eval(), train=fold.train, test=fold.test
         )
-        yield fitted, _predict(fitted, held_out, scans.iloc[test])
+        yield fitted, _predict(fitted, scan_features(classifier, held_out), scans.iloc[test])
 
 
 @torch.no_grad()
@@ -75,10 +78,11 @@ def _train(classifier: ScanClassifier, store: Store, scans: pd.DataFrame, config
     windows = Windows(store, scans["scan"].tolist(), classifier.autoencoder.tokenizer.window)
     label = scans["label"].to_numpy()
     generator = torch.Generator().manual_seed(config.seed)
+    choose_trained(classifier, config.encoder, config.lora_rank, generator)
     loader = DataLoader(
         LabelledScans(windows, label, config.seed), batch_size=_SCANS_A_STEP, shuffle=True, generator=generator
     )
-    optim = OptimConfig(lr=config.lr, batch_size=_SCANS_A_STEP)
+    optim = OptimConfig(lr=config.lr or _LR[config.encoder], batch_size=_SCANS_A_STEP)
     module = FinetuneModule(classifier.train(), optim, prevalence=float(label.mean()))
     trainer = make_trainer(
         config.trainer,

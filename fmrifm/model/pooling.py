@@ -1,54 +1,39 @@
 """Pooling: token features of all windows of a scan become one vector.
 
-Second-order pooling keeps what a connectome sees: the region-by-region correlation of token
-features, summed over every window and normalised once. Mean pooling throws it away (prototypes:
-AUC .69 against .60), and stays as a choice to compare with.
-
-Axes: S scans, n windows of a scan, N = T * K tokens, W width, R regions, E = R * (R - 1) / 2 edges.
+Axes: S scans, n windows of a scan, N = T * K tokens, W width.
 """
 
-from typing import Literal
+import math
 
 import torch
 from torch import Tensor, nn
 
-from fmrifm.model.tokens import Tokenizer
-
-_LARGEST_CORRELATION = 0.999
-"""Correlations are clipped here before Fisher's z, which is infinite at 1."""
+_MOST_HEADS = 8
 
 
 class Pooling(nn.Module):
-    """Turns token features (S, n, N, W) into one vector a scan, shape (S, size)."""
+    """Turns token features (S, n, N, W) into one vector a scan, shape (S, size).
+
+    It does so in two steps: `summarise` looks at each scan alone; `vectorise` may measure the summary against
+    the training scans, which it knows from `fit`.
+    """
 
     size: int
 
+    def summarise(self, features: Tensor) -> Tensor:
+        """Features (S, n, N, W) to one summary a scan, shape (S, ...)."""
+        raise NotImplementedError
 
-class ConnectivityPooling(Pooling):
-    """Fisher-z correlation between regions of their mean token features, over channels, patches and windows.
+    def fit(self, summaries: Tensor) -> None:
+        """Learn from the summaries of training scans; most poolings have nothing to learn from them."""
 
-    A region without signal correlates with nothing: its edges are 0.
-    """
-
-    share: Tensor
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        regions = tokenizer.regions
-        voxels = tokenizer.valid.sum(dim=1).float()
-        share = torch.zeros(regions, len(voxels)).index_put((tokenizer.region, torch.arange(len(voxels))), voxels)
-        self.register_buffer("share", share / share.sum(dim=1, keepdim=True), persistent=False)
-        self.size = regions * (regions - 1) // 2
+    def vectorise(self, summaries: Tensor) -> Tensor:
+        """Summaries (S, ...) to vectors (S, size)."""
+        return summaries
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (S, n, N, W) to edges (S, E)."""
-        chunks = features.unflatten(2, (-1, self.share.shape[1]))
-        region = torch.einsum("rk,sntkw->srntw", self.share, chunks).flatten(2)
-        region = torch.nn.functional.normalize(region, dim=-1)
-        correlation = region @ region.mT
-        regions = correlation.shape[1]
-        row, column = torch.triu_indices(regions, regions, offset=1, device=features.device)
-        return torch.atanh(correlation[:, row, column].clamp(-_LARGEST_CORRELATION, _LARGEST_CORRELATION))
+        """Features (S, n, N, W) to (S, size)."""
+        return self.vectorise(self.summarise(features))
 
 
 class MeanPooling(Pooling):
@@ -58,11 +43,31 @@ class MeanPooling(Pooling):
         super().__init__()
         self.size = width
 
-    def forward(self, features: Tensor) -> Tensor:
+    def summarise(self, features: Tensor) -> Tensor:
         """Features (S, n, N, W) to (S, W)."""
         return features.mean(dim=(1, 2))
 
 
-def build_pooling(kind: Literal["connectivity", "mean"], tokenizer: Tokenizer, width: int) -> Pooling:
-    """Return the pooling of that name."""
-    return ConnectivityPooling(tokenizer) if kind == "connectivity" else MeanPooling(width)
+class AttentionPooling(Pooling):
+    """Tokens weighted by their attention to one learned query; at the start all weigh the same.
+
+    Tokens without signal, all of whose features are 0, are not looked at.
+
+    References:
+        Lee et al. 2019, Set Transformer, section 3.2 (pooling by multi-head attention), arXiv:1810.00825.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.size = width
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Parameter(torch.zeros(1, 1, width))
+        self.attention = nn.MultiheadAttention(width, math.gcd(width, _MOST_HEADS), batch_first=True)
+
+    def summarise(self, features: Tensor) -> Tensor:
+        """Features (S, n, N, W) to (S, W)."""
+        tokens = features.flatten(1, 2)
+        silent = (tokens == 0).all(dim=-1)
+        tokens = self.norm(tokens)
+        query = self.query.expand(len(tokens), -1, -1)
+        return self.attention(query, tokens, tokens, key_padding_mask=silent, need_weights=False)[0].squeeze(1)

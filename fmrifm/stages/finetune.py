@@ -54,6 +54,6 @@ def fit_and_predict(
     save_pretrained(run.checkpoints / "pretrained", pretrained)
     tables = []
     for fold, predictions in fit_folds(pretrained, store, scans, folds, config, run.path / "logs"):
-        save_fold(run.checkpoints, fold, pooling=config.pooling, full=config.encoder == "full")
+        save_fold(run.checkpoints, fold, config)
         tables.append(predictions)
     return pd.concat(tables, ignore_index=True)

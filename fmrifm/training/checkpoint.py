@@ -114,7 +114,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str
     return weights
 
 
-def load_tensors(weights: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(weights: Path, kind: str, version: int = FORMAT) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read one checkpoint file and its JSON.
 
     Raises:
@@ -129,8 +129,8 @@ def load_tensors(weights: Path, kind: str) -> tuple[dict[str, Tensor], dict[str,
     except (json.JSONDecodeError, SafetensorError) as error:
         raise CheckpointError(f"{weights}: it or its .json file is damaged ({error}). Copy or make it again.") from None
     found = content.get("fmrifm_checkpoint"), content.get("kind")
-    if found != (FORMAT, kind):
-        raise CheckpointError(f"{sidecar}: format and kind {found}, expected {(FORMAT, kind)}.")
+    if found != (version, kind):
+        raise CheckpointError(f"{sidecar}: format and kind {found}, expected {(version, kind)}. Make it again.")
     return tensors, content
 
 

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import nn
+
+from fmrifm.config import FinetuneConfig
 from fmrifm.errors import CheckpointError
 from fmrifm.model.heads import ScanClassifier
+from fmrifm.model.lora import add_lora, lora_factors, merge_lora
 from fmrifm.training.checkpoint import (
-    FORMAT,
     Pretrained,
     load_pretrained,
     load_tensors,
@@ -14,6 +18,9 @@ from fmrifm.training.checkpoint import (
     save_tensors,
     select,
 )
+
+FORMAT = 2
+"""1 knew neither the form of connectivity nor low-rank changes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,19 +34,32 @@ class FittedFold:
     test: tuple[str, ...]
 
 
-def save_fold(folder: Path, fold: FittedFold, *, pooling: str, full: bool) -> None:
-    """Write fold-K.safetensors: the linear layer, and the whole network where the encoder was trained too."""
-    tensors = {f"linear.{name}": tensor for name, tensor in fold.classifier.linear.state_dict().items()}
-    if full:
-        state = fold.classifier.autoencoder.state_dict()
-        tensors |= {f"model.{name}": tensor for name, tensor in state.items()}
+def save_fold(folder: Path, fold: FittedFold, config: FinetuneConfig) -> None:
+    """Write fold-K.safetensors: linear layer and pooling, and what was trained of the encoder.
+
+    Args:
+        folder: Where to write.
+        fold: What to keep.
+        config: Settings that it was fitted with.
+    """
+    classifier = fold.classifier
+    parts: dict[str, nn.Module] = {"linear": classifier.linear, "pooling": classifier.pooling}
+    if config.encoder == "full":
+        parts["model"] = classifier.autoencoder
+    elif config.encoder == "lora":
+        parts["lora"] = lora_factors(classifier.autoencoder.encoder)
+    tensors = {
+        f"{part}.{name}": tensor for part, module in parts.items() for name, tensor in module.state_dict().items()
+    }
     content = {
         "fmrifm_checkpoint": FORMAT,
         "kind": "classifier",
         "fold": fold.number,
-        "pooling": pooling,
+        "pooling": config.pooling,
+        "connectivity": config.connectivity,
         "target": fold.target,
-        "encoder": "full" if full else "frozen",
+        "encoder": config.encoder,
+        "lora_rank": config.lora_rank,
         "train": list(fold.train),
         "test": list(fold.test),
     }
@@ -59,12 +79,18 @@ def load_folds(run: Path) -> tuple[Pretrained, list[FittedFold]]:
 
 
 def _load_fold(file: Path, run: Path) -> FittedFold:
-    tensors, content = load_tensors(file, kind="classifier")
+    tensors, content = load_tensors(file, kind="classifier", version=FORMAT)
     pretrained = load_pretrained(run)  # a copy of its own: folds of a trained encoder differ
     if content["encoder"] == "full":
         load_weights(pretrained.model, select(tensors, "model."), file)
-    classifier = ScanClassifier(pretrained.model, content["pooling"])
+    elif content["encoder"] == "lora":
+        encoder = pretrained.model.encoder
+        add_lora(encoder, content["lora_rank"], torch.Generator())
+        load_weights(lora_factors(encoder), select(tensors, "lora."), file)
+        merge_lora(encoder)
+    classifier = ScanClassifier(pretrained.model, content["pooling"], content["connectivity"])
     load_weights(classifier.linear, select(tensors, "linear."), file)
+    load_weights(classifier.pooling, select(tensors, "pooling."), file)
     return FittedFold(
         number=content["fold"],
         target=content["target"],

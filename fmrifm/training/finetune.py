@@ -1,4 +1,4 @@
-"""Fine-tuning the whole network on labelled scans, from a head that was fitted first.
+"""Fine-tuning by gradient on labelled scans, from a head that was fitted first.
 
 Fitting the head before the encoder moves keeps the features from being distorted (Kumar et al.
 2022, arXiv:2202.10054).
@@ -11,13 +11,14 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset, default_collate
 
-from fmrifm.config import OptimConfig
+from fmrifm.config import EncoderMode, OptimConfig
 from fmrifm.data.windows import Windows
 from fmrifm.model.heads import ScanClassifier
+from fmrifm.model.lora import add_lora
 from fmrifm.training.optim import adamw
 
 WINDOWS = 4
@@ -41,11 +42,27 @@ class LabelledScans(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return batch.signal, batch.tr_s[0], torch.tensor(float(self.label[scan]))
 
 
+def choose_trained(classifier: ScanClassifier, mode: EncoderMode, lora_rank: int, generator: Generator) -> None:
+    """Freeze what the mode leaves alone; pooling and linear layer always learn.
+
+    Args:
+        classifier: Changed in place.
+        mode: `frozen`, `full` or `lora`.
+        lora_rank: Rank of the low-rank changes.
+        generator: Draws their start.
+    """
+    classifier.autoencoder.requires_grad_(False)  # the decoder too, which a classifier does not use
+    if mode == "full":
+        classifier.autoencoder.encoder.requires_grad_()
+    elif mode == "lora":
+        add_lora(classifier.autoencoder.encoder, lora_rank, generator)
+
+
 class FinetuneModule(L.LightningModule):
     """Cross-entropy of a scan classifier, classes balanced.
 
     Args:
-        classifier: Head and encoder to train.
+        classifier: The network; what of it is trained has been chosen.
         optim: Optimiser settings.
         prevalence: Share of label 1 in the training scans.
     """

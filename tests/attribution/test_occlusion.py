@@ -44,7 +44,7 @@ def shake(classifier: ScanClassifier) -> None:
             parameter.add_(0.1 * torch.randn(parameter.shape))
 
 
-@pytest.mark.parametrize("pooling", ["connectivity", "mean"])
+@pytest.mark.parametrize("pooling", ["connectivity", "mean", "attention"])
 def test_scores_are_what_the_log_odds_lose_when_the_voxels_are_silenced(
     pooling: str, pretrained: Pretrained, scan: Scan, store: Store
 ) -> None:

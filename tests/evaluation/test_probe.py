@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
-from fmrifm.evaluation.probe import fit_head, linear_classifier, scan_features, scan_windows
+from fmrifm.evaluation.probe import fit_head, linear_classifier, scan_features, scan_summaries, scan_windows
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.training.checkpoint import Pretrained
 
@@ -45,7 +45,7 @@ def test_fewer_windows_are_spread_over_the_scan(windows: Windows) -> None:
 
 def test_each_scan_gets_its_own_row_in_the_order_asked(pretrained: Pretrained, windows: Windows) -> None:
     classifier = ScanClassifier(pretrained.model, "connectivity").train()
-    features = scan_features(classifier, windows, [1, 0])
+    features = scan_features(classifier, scan_summaries(classifier, windows, [1, 0]))
     assert features.shape == (2, EDGES)
     assert not classifier.training
     with torch.no_grad():

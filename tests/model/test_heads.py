@@ -2,15 +2,26 @@ import numpy as np
 import pytest
 import torch
 
+from fmrifm.model.connectivity import ConnectivityPooling, LogEuclideanPooling, TangentPooling
 from fmrifm.model.heads import ScanClassifier
+from fmrifm.model.pooling import AttentionPooling, MeanPooling
 
 TR_S = torch.tensor([2.0, 1.5])
-EDGES = {"connectivity": 6, "mean": 24}
+POOLINGS = [
+    ("connectivity", "correlation", ConnectivityPooling),
+    ("connectivity", "tangent", TangentPooling),
+    ("connectivity", "log_euclidean", LogEuclideanPooling),
+    ("mean", "correlation", MeanPooling),
+    ("attention", "correlation", AttentionPooling),
+]
 
 
-@pytest.fixture(params=EDGES)
+@pytest.fixture(params=POOLINGS, ids=lambda pooling: pooling[2].__name__)
 def classifier(request, model) -> ScanClassifier:
-    return ScanClassifier(model, request.param).eval()
+    pooling, connectivity, kind = request.param
+    classifier = ScanClassifier(model, pooling, connectivity).eval()
+    assert type(classifier.pooling) is kind
+    return classifier
 
 
 @pytest.fixture
@@ -26,6 +37,7 @@ def test_the_features_are_those_of_the_encoder_pooled_scan_by_scan(classifier, s
     for scan in range(2):
         encoded = model.features(scans[scan], TR_S[scan].expand(3))
         assert torch.allclose(found[[scan]], classifier.pooling(encoded[None]), atol=1e-5)
+    assert torch.equal(classifier.pooling.vectorise(classifier.summaries(scans, TR_S)), found)
 
 
 @torch.no_grad()

@@ -1,79 +1,26 @@
-import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
-from fmrifm.model.pooling import ConnectivityPooling, MeanPooling, build_pooling
+from fmrifm.model.pooling import AttentionPooling, MeanPooling
 
-REGIONS, EDGES, WIDTH = 4, 6, 5
+WIDTH = 6
 
 
 @pytest.fixture
-def features(tokenizer) -> torch.Tensor:
-    """Token features of 2 scans with 3 windows, shape (2, 3, N, W)."""
-    tokens = tokenizer.patches * len(tokenizer.region)
-    return torch.randn(2, 3, tokens, WIDTH, generator=torch.Generator().manual_seed(0))
+def features() -> torch.Tensor:
+    """Token features of 2 scans with 3 windows of 5 tokens, shape (2, 3, 5, W)."""
+    return torch.randn(2, 3, 5, WIDTH, generator=torch.Generator().manual_seed(0))
 
 
-def uncentred_edges(features: np.ndarray, tokenizer) -> np.ndarray:
-    """Edges of one scan, shape (E,): cosines between regions of voxel-weighted mean features, all windows in a row."""
-    voxels, region = tokenizer.valid.sum(dim=1).numpy(), tokenizer.region.numpy()
-    chunks = features.reshape(len(features), tokenizer.patches, len(region), -1)
-    rows = np.stack(
-        [np.average(chunks[:, :, region == r], axis=2, weights=voxels[region == r]).ravel() for r in range(REGIONS)]
-    )
-    cosine = rows @ rows.T / np.outer(np.linalg.norm(rows, axis=1), np.linalg.norm(rows, axis=1))
-    return np.arctanh(cosine[np.triu_indices(REGIONS, 1)])
-
-
-def test_edges_are_fisher_z_cosines_of_mean_features_over_all_windows(tokenizer, features):
-    pooled = ConnectivityPooling(tokenizer)(features)
-    assert pooled.shape == (2, EDGES)
-    for scan in range(2):
-        assert pooled[scan].numpy() == pytest.approx(uncentred_edges(features[scan].numpy(), tokenizer), abs=1e-5)
-
-
-def test_with_centred_features_the_edges_are_those_of_corrcoef(tokenizer):
-    """One channel, one chunk a region: a region's row is its time course."""
-    course = np.random.default_rng(0).normal(size=(REGIONS, 3, tokenizer.patches))
-    course -= course.mean(axis=(1, 2), keepdims=True)
-    token = torch.from_numpy(course[tokenizer.region.numpy()]).permute(1, 2, 0).flatten(1)
-    pooled = ConnectivityPooling(tokenizer)(token[None, ..., None].float())
-    expected = np.arctanh(np.corrcoef(course.reshape(REGIONS, -1))[np.triu_indices(REGIONS, 1)])
-    assert pooled[0].numpy() == pytest.approx(expected, abs=1e-5)
-
-
-def test_the_order_of_windows_does_not_matter(tokenizer, features):
-    pool = ConnectivityPooling(tokenizer)
-    assert torch.allclose(pool(features), pool(features[:, [2, 0, 1]]), atol=1e-6)
-
-
-def test_edges_are_not_averaged_over_windows(tokenizer, features):
-    pool = ConnectivityPooling(tokenizer)
-    each = torch.stack([pool(features[:, [window]]) for window in range(3)]).mean(dim=0)
-    assert not torch.allclose(pool(features), each, atol=1e-2)
-
-
-def test_the_strength_of_a_scan_does_not_matter(tokenizer, features):
-    pool = ConnectivityPooling(tokenizer)
-    assert torch.allclose(pool(features), pool(7 * features), atol=1e-5)
-
-
-def test_a_region_without_signal_has_edges_of_zero_and_a_gradient(tokenizer, features):
-    silent = tokenizer.region.repeat(tokenizer.patches) == 1
-    features[:, :, silent] = 0
-    pooled = ConnectivityPooling(tokenizer)(features.requires_grad_())
-    row, column = np.triu_indices(REGIONS, 1)
-    touches = torch.from_numpy((row == 1) | (column == 1))
-    assert (pooled[:, touches] == 0).all()
-    assert (pooled[:, ~touches] != 0).all()
-    pooled.sum().backward()
-    assert features.grad is not None
-    assert features.grad.isfinite().all()
-
-
-def test_regions_with_the_same_features_stay_finite(tokenizer, features):
-    same = features[:, :, :1].expand_as(features)
-    assert ConnectivityPooling(tokenizer)(same).numpy() == pytest.approx(np.arctanh(0.999), abs=1e-3)
+@pytest.fixture
+def attention() -> AttentionPooling:
+    """A query that looks somewhere."""
+    torch.manual_seed(0)
+    pooling = AttentionPooling(WIDTH)
+    torch.nn.init.normal_(pooling.query, std=3.0)
+    return pooling
 
 
 def test_mean_pooling_is_the_mean_over_windows_and_tokens(features):
@@ -83,9 +30,73 @@ def test_mean_pooling_is_the_mean_over_windows_and_tokens(features):
     assert MeanPooling(2)(by_hand).tolist() == [[4.0, 3.0]]
 
 
-@pytest.mark.parametrize(("kind", "size"), [("connectivity", EDGES), ("mean", WIDTH)])
-def test_every_pooling_knows_the_length_of_its_vector(kind, size, tokenizer, features):
-    pool = build_pooling(kind, tokenizer, WIDTH)
-    assert pool.size == size
-    assert pool(features).shape == (2, size)
-    assert not pool.state_dict()  # geometry comes from the tokenizer
+def test_attention_starts_as_the_mean_of_normed_tokens_under_a_linear_map(features):
+    pool = AttentionPooling(WIDTH)
+    mean = torch.nn.functional.layer_norm(features, (WIDTH,)).mean(dim=(1, 2))
+    value = pool.attention.in_proj_weight[-WIDTH:]
+    assert torch.allclose(pool(features), pool.attention.out_proj(mean @ value.T), atol=1e-6)
+
+
+def test_attention_is_the_plain_formula_over_tokens_of_all_windows(attention, features):
+    heads = attention.attention.num_heads
+    assert heads == 2
+    tokens = torch.nn.functional.layer_norm(features[0].flatten(0, 1), (WIDTH,))
+    to_q, to_k, to_v = attention.attention.in_proj_weight.chunk(3)
+    mixed = []
+    for q, k, v in zip(*((x @ to.T).chunk(heads, dim=1) for x, to in
+                         ((attention.query[0], to_q), (tokens, to_k), (tokens, to_v))), strict=True):  # fmt: skip
+        mixed.append(torch.softmax(q @ k.T / (WIDTH / heads) ** 0.5, dim=1) @ v)
+    expected = attention.attention.out_proj(torch.cat(mixed, dim=1))[0]
+    assert torch.allclose(attention(features)[0], expected, atol=1e-5)
+
+
+def test_attention_does_not_look_at_tokens_without_signal(attention, features):
+    silent = features.clone()
+    silent[:, 1, 2:] = 0
+    seen = torch.tensor([0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 14])
+    assert torch.allclose(attention(silent), attention(features.flatten(1, 2)[:, None, seen]), atol=1e-6)
+
+
+def test_every_weight_of_the_attention_learns(attention, features):
+    attention(features).square().sum().backward()
+    assert [name for name, weight in attention.named_parameters() if not weight.grad.any()] == []
+
+
+@pytest.mark.parametrize("kind", [MeanPooling, AttentionPooling])
+def test_every_pooling_knows_the_length_of_its_vector(kind, features):
+    pool = kind(WIDTH)
+    assert pool.size == WIDTH
+    assert pool(features).shape == (2, WIDTH)
+    assert torch.equal(pool.vectorise(pool.summarise(features)), pool(features))
+
+
+def planted(scans: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (S, 3, 20, W) and labels. Three tokens marked in channel 0 rise with the label in channel 1.
+
+    Three others, marked in channel 2, fall by as much: the mean over tokens tells nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randn(scans, 60, WIDTH, generator=generator)
+    label = torch.arange(scans) % 2
+    six = torch.rand(scans, 60, generator=generator).argsort(dim=1)[:, :6]
+    for channel, sign, places in ((0, 1.5, six[:, :3]), (2, -1.5, six[:, 3:])):
+        row = torch.arange(scans)[:, None]
+        tokens[row, places, channel] += 5
+        tokens[row, places, 1] += sign * (2 * label[:, None] - 1)
+    return tokens.view(scans, 3, 20, WIDTH), label
+
+
+def test_attention_finds_a_difference_of_few_tokens_that_the_mean_does_not_hold():
+    (features, label), (held_out, truth) = planted(200, 0), planted(200, 1)
+    mean = MeanPooling(WIDTH)
+    linear = LogisticRegression().fit(mean(features), label)
+    assert roc_auc_score(truth, linear.decision_function(mean(held_out))) < 0.6
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(AttentionPooling(WIDTH), torch.nn.Linear(WIDTH, 1), torch.nn.Flatten(0))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(150):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(network(features), label.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert roc_auc_score(truth, network(held_out).detach()) > 0.95

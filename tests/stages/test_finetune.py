@@ -1,17 +1,24 @@
 import json
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from fmrifm.config import FinetuneConfig
+from fmrifm.cli import main
+from fmrifm.config import EncoderMode, FinetuneConfig
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
+from fmrifm.data.windows import Windows
 from fmrifm.errors import CheckpointError, DataError
+from fmrifm.evaluation.probe import scan_windows
+from fmrifm.model.connectivity import CONNECTIVITY
 from fmrifm.stages.finetune import finetune
 from fmrifm.training.classifiers import load_folds
 
+QUIET = {"trainer.accelerator": "cpu", "trainer.enable_progress_bar": "false"}
 LABELLED = [f"s{number:02d}" for number in range(11)]
 
 
@@ -68,6 +75,30 @@ def test_the_saved_classifiers_make_the_saved_predictions(fully_finetuned_run, s
     with torch.no_grad():
         probability = fold.classifier(signal, torch.tensor([2.0])).sigmoid().item()
     assert probability == pytest.approx(table.loc["s02_run-1", "probability"], abs=1e-6)
+
+
+@pytest.mark.parametrize("encoder", get_args(EncoderMode))
+@pytest.mark.parametrize(
+    ("pooling", "connectivity"),
+    [("mean", "correlation"), ("attention", "correlation"), *(("connectivity", kind) for kind in CONNECTIVITY)],
+)
+def test_every_pooling_runs_on_every_kind_of_encoder_and_can_be_loaded(
+    encoder, pooling, connectivity, on_runs, store_path, tmp_path, capsys
+):
+    asked = {"encoder": encoder, "pooling": pooling, "connectivity": connectivity, "lora_rank": 2, "lr": 1e-2}
+    words = {**on_runs(""), "out": str(tmp_path / "run"), "folds": 2, "epochs": 1, **asked, **QUIET}
+    assert main(["finetune", *(f"--{name}={value}" for name, value in words.items())]) == 0
+    run = Path(capsys.readouterr().out.strip())
+    table = pd.read_csv(run / "predictions.tsv", sep="\t").set_index("scan")
+    assert table["probability"].between(0, 1).all()
+    _, folds = load_folds(run)
+    store = Store(store_path)
+    for scan in ("s02_run-1", "s05_run-1"):
+        row = table.loc[scan]
+        scans = Windows(store, [scan], 8)
+        with torch.no_grad():
+            probability = folds[row["fold"]].classifier(*scan_windows(scans, 0)).sigmoid().item()
+        assert probability == pytest.approx(row["probability"], abs=1e-6)
 
 
 def test_sites_are_left_out_in_turn(on_runs, tmp_path):

@@ -8,7 +8,8 @@ from torch.nn.functional import softplus
 
 from fmrifm.config import OptimConfig
 from fmrifm.data.windows import Windows
-from fmrifm.training.finetune import WINDOWS, FinetuneModule, LabelledScans
+from fmrifm.model.heads import ScanClassifier
+from fmrifm.training.finetune import WINDOWS, FinetuneModule, LabelledScans, choose_trained
 
 
 def test_a_scan_is_drawn_as_windows_of_its_own_with_its_label(store):
@@ -52,3 +53,18 @@ def test_the_whole_network_is_optimised_over_all_steps_of_the_fold():
     made = module.configure_optimizers()
     assert sum(len(group["params"]) for group in made["optimizer"].param_groups) == 4
     assert made["lr_scheduler"]["scheduler"].get_last_lr()[0] == pytest.approx(0.5 / 4)
+
+
+@pytest.mark.parametrize("mode", ["frozen", "full", "lora"])
+def test_each_mode_trains_its_part_of_the_encoder_and_always_pooling_and_head(mode, pretrained):
+    classifier = ScanClassifier(pretrained.model, "attention")
+    choose_trained(classifier, mode, 2, torch.Generator().manual_seed(0))
+    signal = torch.randn(2, 3, 8, 100, generator=torch.Generator().manual_seed(0))
+    classifier(signal, torch.tensor([2.0, 2.5])).sum().backward()
+    parts = {"frozen": 0, "full": sum(w.numel() for w in pretrained.model.encoder.parameters()), "lora": 2 * 2 * 48}
+    asked = {name: weight for name, weight in classifier.named_parameters() if weight.requires_grad}
+    head = {name for name in asked if name.startswith(("pooling.", "linear."))}
+    assert head == {name for name, _ in classifier.named_parameters() if name.startswith(("pooling.", "linear."))}
+    assert sum(weight.numel() for name, weight in asked.items() if name not in head) == parts[mode]
+    assert all(name.startswith("autoencoder.encoder.") for name in asked.keys() - head)
+    assert {name for name, weight in classifier.named_parameters() if weight.grad is not None} == asked.keys()
