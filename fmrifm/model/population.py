@@ -20,8 +20,8 @@ from fmrifm.model.tokens import Tokenizer
 
 NOISE_IS_SHARED = 8.0
 """Neighbours share their noise, so each voxel counts as if it had so much more of its own. At 2, 4, 8, 16, R2 on
-held-out painted scans was .172, .189, .193, .187 (regions hidden) and .260, .263, .259, .246 (tokens); on the last third
-of a real run .212, .214, .217, .218 and .233, .235, .236, .235."""
+held-out painted scans was .172, .189, .193, .187 (regions hidden) and .260, .263, .259, .246 (tokens hidden); on the
+last third of a real run .212, .214, .217, .218 and .233, .235, .236, .235."""
 VOLUMES_A_COMPONENT = 1.5
 """A sample of few volumes carries few components: all of them would describe its noise too."""
 
@@ -93,7 +93,8 @@ class PopulationPrior(nn.Module):
         weighted = (loadings * (self.precision[voxel] * seen)[..., None]).mT
         identity = torch.eye(loadings.shape[2], device=tokens.device)
         # Filled, not weighted with 0: places that are not seen may hold anything.
-        return torch.linalg.solve(weighted @ loadings + identity, weighted @ values.masked_fill(~seen[..., None], 0.0))
+        observed = weighted @ values.masked_fill(~seen[..., None], 0.0)
+        return torch.cholesky_solve(observed, torch.linalg.cholesky(weighted @ loadings + identity))
 
 
 def visible_by_patch(visible: Tensor, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
