@@ -11,10 +11,12 @@ from fmrifm.errors import ConfigError
 
 Source = Literal["athena", "fmriprep", "nilearn", "table"]
 Encoding = Literal["float16", "int8"]
+TokenKind = Literal["regions", "grid"]
 MaskKind = Literal["random", "tube", "region"]
 EncoderMode = Literal["frozen", "full", "lora"]
 PoolingKind = Literal["connectivity", "mean", "attention"]
 Connectivity = Literal["correlation", "tangent", "log_euclidean"]
+Rule = Literal["majority", "any", "pure"]
 Method = Literal["fidelity", "occlusion"]
 
 
@@ -111,8 +113,10 @@ class PrepareConfig:
 class TokensConfig:
     """How a window is cut into tokens."""
 
+    kind: TokenKind = "regions"
+    """`regions`: compact chunks that each lie in one region; `grid`: cubic patches, whatever regions they hold."""
     edge_voxels: int = 3
-    """p: a chunk is a compact set of at most p^3 voxels inside one region."""
+    """p: a chunk has at most p^3 voxels, a patch is p voxels wide."""
     window_volumes: int = 24
     """Volumes in a window."""
     patch_volumes: int = 12
@@ -135,6 +139,9 @@ class MaskingConfig:
     """`random` tokens in space and time, `tube` (the same chunks at all times), or whole atlas `region`s."""
     ratio: float = 0.75
     """Share of the pool's voxels hidden, strictly between 0 and 1 (He et al. 2022: 0.75)."""
+    rule: Rule = "majority"
+    """Grid tokens alone: a patch is hidden with the region of most of its voxels (`majority`), with `any` of its
+    regions, or only if it lies wholly in one (`pure`)."""
 
     def __post_init__(self) -> None:
         _check(0 < self.ratio < 1, "masking.ratio", self.ratio, "a share between 0 and 1, e.g. 0.75")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from fmrifm.data.windows import Place, Window, Windows
+from fmrifm.masking import hide_regions
 from fmrifm.model.draws import Draw
 from fmrifm.model.explained import squares
 from fmrifm.model.mae import MaskedAutoencoder
@@ -47,12 +48,11 @@ def _hide_each(model: MaskedAutoencoder, batch: Window) -> NDArray[np.float64]:
     tokenizer = model.tokenizer
     tokens = tokenizer.split(batch.signal)
     coefficients = tokenizer.project(tokens)
-    region_N = tokenizer.region.repeat(tokenizer.patches)
+    pool = tokenizer.pool
     columns = []
     for region in range(tokenizer.regions):
-        drawn = Draw(
-            *(torch.nonzero(chosen).T.expand(len(tokens), -1) for chosen in (region_N != region, region_N == region))
-        )
+        hidden_N = hide_regions(pool, [region])
+        drawn = Draw(*(torch.nonzero(chosen).T.expand(len(tokens), -1) for chosen in (~hidden_N, hidden_N)))
         result = model.reconstruct(tokens, coefficients, batch.covered, batch.tr_s, drawn)
         parts = squares(result, tokenizer)
         columns.append(torch.stack([parts.voxel_left[:, region], parts.voxel_total[:, region]], dim=-1))

@@ -1,10 +1,28 @@
 """Masking strategies: which tokens the encoder does not see."""
 
-from fmrifm.masking.base import Masker, Pool, hidden_share
+from dataclasses import replace
+
+from fmrifm.config import MaskingConfig
+from fmrifm.masking.base import Masker, Pool, hidden_share, hide_regions
 from fmrifm.masking.random import RandomMasker
 from fmrifm.masking.region import RegionMasker
 from fmrifm.masking.tube import TubeMasker
 
-MASKERS: dict[str, type[Masker]] = {"random": RandomMasker, "tube": TubeMasker, "region": RegionMasker}
+MASKERS: dict[str, type[Masker]] = {
+    "random": RandomMasker,
+    "tube": TubeMasker,
+    "region": RegionMasker,
+}
 
-__all__ = ["MASKERS", "Masker", "Pool", "RandomMasker", "RegionMasker", "TubeMasker", "hidden_share"]
+
+def masker_for(pool: Pool, config: MaskingConfig) -> Masker:
+    """Build the strategy that the settings name over a pool, on the pool's device.
+
+    Raises:
+        ConfigError: The rule cannot hide the share.
+    """
+    pool = replace(pool, rule=config.rule)
+    return MASKERS[config.kind](pool, config.ratio)
+
+
+__all__ = ["MASKERS", "Masker", "Pool", "hidden_share", "hide_regions", "masker_for"]

@@ -1,17 +1,16 @@
 """Hide tokens at random in space and time (He et al. 2022, arXiv:2111.06377)."""
 
+import torch
 from torch import Generator, Tensor
 
-from fmrifm.masking.base import Pool, fill_budget
+from fmrifm.masking.base import Masker, fill_budget, uniform
 
 
-class RandomMasker:
+class RandomMasker(Masker):
     """Hide single tokens, each drawn on its own."""
 
-    def __init__(self, pool: Pool, ratio: float) -> None:
-        self.voxels_N = pool.voxels.repeat(pool.patches)
-        self.ratio = ratio
-
-    def __call__(self, batch: int, generator: Generator) -> Tensor:
+    def forward(self, batch: int, generator: Generator) -> Tensor:
         """Return a mask of shape (B, N), True = hidden."""
-        return fill_budget(self.voxels_N, self.ratio, batch, generator)
+        voxels_N = self.voxels.repeat(self.patches)
+        token = torch.arange(len(voxels_N), device=voxels_N.device)[:, None]
+        return fill_budget(uniform(batch, len(voxels_N), generator), token, voxels_N, self.ratio)

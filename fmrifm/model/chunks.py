@@ -1,7 +1,8 @@
-"""Chunks: compact sets of voxels inside one region; the spatial part of a token.
+"""Chunks: compact sets of voxels; the spatial part of a token.
 
 A region is bisected along its longest axis until each part has at most p^3 voxels. Every
-chunk then lies inside one region, and every region with a voxel owns a chunk.
+chunk then lies inside one region, and every region with a voxel owns a chunk. Cubic patches,
+to compare with what others do, tile the same voxels and may each hold several regions.
 
 Axes: V brain voxels; K chunks; P voxels of the largest chunk (padded); M coefficients of a chunk.
 """
@@ -22,7 +23,7 @@ class Chunks:
     Args:
         voxel: Voxel of each place in a chunk, shape (K, P), 0 where padded.
         valid: True where the place holds a voxel, shape (K, P).
-        label: Atlas value of each chunk, shape (K,).
+        label: Atlas value of each place in a chunk, shape (K, P), 0 where padded.
         centre_mm: Mean position of each chunk's voxels, shape (K, 3).
         basis: Orthonormal quadratic polynomials over each chunk's voxels, shape (K, P, M); 0 where padded
             or where the chunk has too few voxels for a term.
@@ -49,6 +50,34 @@ def cut_chunks(labels_V: NDArray[np.integer], coordinates_mm: NDArray[np.floatin
     members: list[NDArray[np.int64]] = []
     for label in np.unique(labels_V[labels_V > 0]):
         members += _bisect(np.flatnonzero(labels_V == label), coordinates_mm, max_voxels)
+    return _describe(members, labels_V, coordinates_mm)
+
+
+def cut_patches(
+    labels_V: NDArray[np.integer], voxels: NDArray[np.integer], coordinates_mm: NDArray[np.floating], edge: int
+) -> Chunks:
+    """Cut the box into cubes, and take the labelled voxels of each that has some.
+
+    Args:
+        labels_V: Atlas value of each brain voxel, 0 = not in the pool.
+        voxels: Indices of the brain voxels in the box, shape (V, 3).
+        coordinates_mm: Their positions, same shape.
+        edge: Voxels along an edge of a cube, p.
+
+    Returns:
+        The patches, in C order of the box.
+    """
+    pool = np.flatnonzero(labels_V)
+    _, patch = np.unique(voxels[pool] // edge, axis=0, return_inverse=True)
+    by_patch = np.argsort(patch, kind="stable")
+    ends = np.bincount(patch).cumsum()[:-1]
+    return _describe(np.split(pool[by_patch], ends), labels_V, coordinates_mm)
+
+
+def _describe(
+    members: list[NDArray[np.int64]], labels_V: NDArray[np.integer], coordinates_mm: NDArray[np.floating]
+) -> Chunks:
+    """Lay the voxels of each chunk side by side, and find its centre and basis."""
     valid = np.arange(max(map(len, members)))[None, :] < np.array([len(chunk) for chunk in members])[:, None]
     voxel = np.zeros(valid.shape, np.int64)
     voxel[valid] = np.concatenate(members)
@@ -56,7 +85,7 @@ def cut_chunks(labels_V: NDArray[np.integer], coordinates_mm: NDArray[np.floatin
     return Chunks(
         voxel=voxel,
         valid=valid,
-        label=labels_V[voxel[:, 0]].astype(np.int64),
+        label=np.where(valid, labels_V[voxel], 0).astype(np.int64),
         centre_mm=centre.astype(np.float32),
         basis=_orthonormal_quadratics(coordinates_mm[voxel] - centre[:, None], valid),
     )

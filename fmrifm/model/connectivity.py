@@ -33,9 +33,7 @@ class ConnectivityPooling(Pooling):
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
-        regions = tokenizer.regions
-        voxels = tokenizer.valid.sum(dim=1).float()
-        share = torch.zeros(regions, len(voxels)).index_put((tokenizer.region, torch.arange(len(voxels))), voxels)
+        regions, share = tokenizer.regions, tokenizer.counts.float()
         self.register_buffer("share", share / share.sum(dim=1, keepdim=True), persistent=False)
         self.size = regions * (regions - 1) // 2
 

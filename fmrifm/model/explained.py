@@ -1,12 +1,12 @@
 """How well hidden tokens are predicted: squares left and squares to explain, by window and region.
 
 R2 = 1 - left / total against the trivial predictor, the temporal mean (0 after the z-score).
-Voxels carry noise that nobody can predict, so the same is counted for region means.
+Voxels carry noise that nobody can predict, so the same is counted for region means. A voxel counts
+with its own region, also where a token holds several.
 
 Axes: B windows, Q predicted tokens, P voxels of a chunk, p volumes of a patch, T time patches, R regions.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -41,7 +41,7 @@ def squares(reconstruction: Reconstruction, tokenizer: Tokenizer) -> Squares:
     prediction, target, weight, token = reconstruction
     counted = weight[..., None]
     left, total = (
-        by_region((values * counted).square().sum(dim=(2, 3)), token, tokenizer).sum(dim=1)
+        by_region((values * counted).square().sum(dim=3), token, tokenizer).sum(dim=1)
         for values in (prediction - target, target)
     )
     means = region_means(reconstruction, tokenizer)
@@ -56,19 +56,19 @@ def squares(reconstruction: Reconstruction, tokenizer: Tokenizer) -> Squares:
 def region_means(reconstruction: Reconstruction, tokenizer: Tokenizer) -> RegionMeans:
     """Average prediction and target over the predicted voxels of each window, time patch and region."""
     prediction, target, weight, token = reconstruction
-    voxels = by_region(weight.sum(dim=2).to(target.dtype), token, tokenizer)
+    voxels = by_region(weight.to(target.dtype), token, tokenizer)
     mean_prediction, mean_target = (
-        by_region((values * weight[..., None]).sum(dim=2), token, tokenizer) / voxels.clamp(min=1)[..., None]
+        by_region(values * weight[..., None], token, tokenizer) / voxels.clamp(min=1)[..., None]
         for values in (prediction, target)
     )
     return RegionMeans(mean_prediction, mean_target, voxels)
 
 
 def by_region(values: Tensor, token: Tensor, tokenizer: Tokenizer) -> Tensor:
-    """Add tokens up by window, time patch and region: values (B, Q, ...) of tokens (B, Q) to (B, T, R, ...)."""
-    chunks = len(tokenizer.region)
-    cells = len(token), tokenizer.patches, tokenizer.regions
-    window = torch.arange(len(token), device=token.device)[:, None]
-    cell = (window * tokenizer.patches + token // chunks) * tokenizer.regions + tokenizer.region[token % chunks]
-    summed = values.new_zeros(math.prod(cells), *values.shape[2:]).index_add(0, cell.flatten(), values.flatten(0, 1))
-    return summed.view(*cells, *values.shape[2:])
+    """Add voxels up by window, time patch and region: values (B, Q, P, ...) of tokens (B, Q) to (B, T, R, ...)."""
+    chunks, regions = len(tokenizer.voxel), tokenizer.regions
+    time = torch.arange(len(token), device=token.device)[:, None] * tokenizer.patches + token // chunks
+    cell = time[..., None] * (regions + 1) + tokenizer.region_of_place[token % chunks]
+    summed = values.new_zeros(len(token) * tokenizer.patches * (regions + 1), *values.shape[3:])
+    summed.index_add_(0, cell.flatten(), values.flatten(0, 2))  # what is padded goes to a region more
+    return summed.view(len(token), tokenizer.patches, regions + 1, *values.shape[3:])[:, :, :regions]

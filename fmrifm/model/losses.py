@@ -73,9 +73,9 @@ def region_mse(reconstruction: Reconstruction, tokenizer: Tokenizer) -> Tensor:
         the regions that have any.
     """
     prediction, target, weight, token = reconstruction
-    error_BQ = ((prediction - target).square().mean(dim=-1) * weight).sum(dim=-1)
+    error_BQP = (prediction - target).square().mean(dim=-1) * weight
     error_R, voxels_R = (
-        by_region(values, token, tokenizer).sum(dim=(0, 1)) for values in (error_BQ, weight.sum(dim=-1).to(error_BQ))
+        by_region(values, token, tokenizer).sum(dim=(0, 1)) for values in (error_BQP, weight.to(error_BQP))
     )
     return (error_R / voxels_R.clamp(min=1)).sum() / (voxels_R > 0).sum()
 

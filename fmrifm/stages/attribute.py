@@ -84,7 +84,7 @@ def pool_regions(pretrained: Pretrained) -> pd.DataFrame:
     tokenizer = pretrained.model.tokenizer
     values, voxels = np.unique(tokenizer.region_of_voxel.numpy(), return_counts=True)
     count = voxels[values < tokenizer.regions]
-    table = pretrained.atlas.regions.set_index("index").loc[np.unique(tokenizer.labels)].reset_index()
+    table = pretrained.atlas.regions.set_index("index").loc[tokenizer.values].reset_index()
     return table[["index", "name", "system"]].assign(n_voxels=count)
 
 
@@ -102,7 +102,7 @@ def planted_auc(table: pd.DataFrame, planted: list[int], resamples: int, rng: np
 def importance_image(pretrained: Pretrained, table: pd.DataFrame) -> nib.Nifti1Image:
     """Paint each region's importance over the voxels that the model gives it."""
     region = pretrained.model.tokenizer.region_of_voxel.numpy()
-    values = table.set_index("index")["importance"].reindex(np.unique(pretrained.model.tokenizer.labels))
+    values = table.set_index("index")["importance"].reindex(pretrained.model.tokenizer.values)
     painted = np.append(values.fillna(0.0).to_numpy(np.float32), np.float32(0.0))
     return pretrained.grid.image(painted[region])
 

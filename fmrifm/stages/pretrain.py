@@ -21,7 +21,7 @@ from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.errors import CheckpointError, ConfigError, DataError
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
-from fmrifm.masking import MASKERS
+from fmrifm.masking import masker_for
 from fmrifm.stages.folder import RunFolder, plain, run_folder
 from fmrifm.stages.inputs import long_enough
 from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
@@ -53,7 +53,7 @@ def pretrain(config: PretrainConfig) -> Path:
         keys = {name: scans.loc[scans["subject"].isin(part), "scan"].tolist() for name, part in
                 (("train", train), ("held", held))}  # fmt: skip
         model = build_model(store.grid, store.atlas, config.tokens, config.model)
-        masker = partial(MASKERS[config.masking.kind], ratio=config.masking.ratio)
+        masker = partial(masker_for, config=config.masking)
         module = PretrainModule(
             model, masker, config.optim, loss=config.loss, queries=config.model.queries, seed=config.seed
         )
@@ -100,7 +100,6 @@ def _describer(
     """Everything that a checkpoint says about itself, but for the moment it is written."""
     mean = np.mean([store.mean(key) for key in train], axis=0)
     deviation = np.mean([store.deviation(key) for key in train], axis=0)
-    masking = {"kind": config.masking.kind, "ratio": config.masking.ratio}
 
     def describe(moment: Mapping[str, Any]) -> Pretrained:
         return Pretrained(
@@ -112,7 +111,7 @@ def _describer(
             subjects=subjects,
             mean=mean,
             deviation=deviation,
-            about={"masking": masking, "store_fingerprint": store.fingerprint, **moment},
+            about={"masking": asdict(config.masking), "store_fingerprint": store.fingerprint, **moment},
         )
 
     return describe
@@ -143,7 +142,7 @@ def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]
     """Score the best weights on the held-out subjects, and keep a picture of one volume."""
     best = load_pretrained(run.checkpoints / "best.safetensors")
     windows = Windows(store, held, config.tokens.window_volumes)
-    masker = MASKERS[config.masking.kind](best.model.tokenizer.pool, config.masking.ratio)
+    masker = masker_for(best.model.tokenizer.pool, config.masking)
     subjects = store.scans.set_index("scan").loc[held, "subject"].to_numpy()
     run.write_metrics(reconstruction_scores(best.model, windows, masker, subjects, config.seed))
     drawn = picture(best.model, windows, masker, store.grid, config.seed)

@@ -33,7 +33,6 @@ class PretrainModule(L.LightningModule):
         seed: Seed of masks and draws, which differ between windows, epochs and steps, however many processes there are.
     """
 
-    masker: Masker
     generator: Generator
 
     def __init__(
@@ -49,6 +48,7 @@ class PretrainModule(L.LightningModule):
         super().__init__()
         self.model = model
         self.build_masker = masker
+        self.masker = masker(model.tokenizer.pool)  # a submodule, so it moves with the model
         self.optim = optim
         self.loss = loss
         self.queries = queries
@@ -56,7 +56,6 @@ class PretrainModule(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Draw masks on the device."""
-        self.masker = self.build_masker(self.model.tokenizer.pool)
         self.generator = torch.Generator(self.device)
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:

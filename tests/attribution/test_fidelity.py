@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,9 @@ from fmrifm.attribution.fidelity import r2_by_scan, region_fidelity
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.data.windows import Place, Windows
+from fmrifm.masking import hide_regions
 from fmrifm.model.draws import draw_tokens
-from fmrifm.training.checkpoint import Pretrained
+from fmrifm.training.checkpoint import Pretrained, build_model
 
 REGIONS = (3, 41, 95, 128, 170, 255)
 
@@ -50,19 +53,21 @@ def test_a_region_is_predicted_from_a_neighbour_that_copies_it_and_not_from_nois
     assert max(found[value] for value in (3, 41, 95, 255)) < 0.05
 
 
-def test_squares_are_those_of_a_model_that_does_not_see_the_region(store: Store, pretrained: Pretrained) -> None:
+@pytest.mark.parametrize("kind", ["regions", "grid"])
+def test_squares_are_those_of_a_model_that_does_not_see_the_region(store: Store, pretrained: Pretrained, kind) -> None:
+    model = build_model(store.grid, store.atlas, replace(pretrained.tokens, kind=kind), pretrained.sizes).eval()
     windows = Windows(store, ["s00_1", "s08_1"], 8)
     places = [(0, 3), (1, 0), (1, 20)]
-    ((scan, sums),) = region_fidelity(pretrained.model, windows, places)
+    ((scan, sums),) = region_fidelity(model, windows, places)
     assert scan.tolist() == [0, 1, 1]
     assert sums.shape == (3, 6, 2)
-    tokenizer, labels = pretrained.model.tokenizer, torch.from_numpy(store.atlas.labels)
+    tokenizer, labels = model.tokenizer, torch.from_numpy(store.atlas.labels)
     for number, (row, start) in enumerate(places):
         signal = torch.from_numpy(store.window(windows.scans[row], start, 8))[None]
         for region, value in enumerate(REGIONS):
-            hidden = (torch.from_numpy(tokenizer.labels) == value).repeat(2)[None]
+            hidden = hide_regions(tokenizer.pool, [region])[None]
             with torch.no_grad():
-                result = pretrained.model(
+                result = model(
                     signal.masked_fill(labels == value, torch.nan), torch.ones(1, 100, dtype=torch.bool),
                     torch.tensor([windows.tr_s[row]]), draw_tokens(hidden, torch.Generator()),
                 )  # fmt: skip

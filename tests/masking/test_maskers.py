@@ -1,73 +1,98 @@
 """One law for all maskers, and the shape that each strategy is named after."""
 
-import pandas as pd
+from typing import get_args
+
 import pytest
 import torch
 
-from fmrifm.masking import MASKERS, Pool
-from fmrifm.masking.base import fill_budget
-from fmrifm.resources import resource
+from fmrifm.config import MaskingConfig, MaskKind
+from fmrifm.masking import Masker, Pool, masker_for
 
-PATCHES = 3
+KINDS = get_args(MaskKind)
 
 
-@pytest.fixture(scope="module")
-def pool() -> Pool:
-    """AAL3's 166 regions at their volumes on a 4 mm grid, in chunks of at most 27 voxels, 3 time patches."""
-    table = pd.read_csv(resource("atlases", "aal3", "regions.tsv"), sep="\t")
-    sizes, region = [], []
-    for number, volume_mm3 in enumerate(table["volume_mm3"]):
-        voxels = max(1, round(volume_mm3 / 4**3))
-        chunks = [27] * (voxels // 27) + [voxels % 27] * (voxels % 27 > 0)
-        sizes += chunks
-        region += [number] * len(chunks)
-    return Pool(voxels=torch.tensor(sizes), region=torch.tensor(region), patches=PATCHES)
+def built(kind: str, pool: Pool, ratio: float = 0.75, rule: str = "majority") -> Masker:
+    return masker_for(pool, MaskingConfig(kind=kind, ratio=ratio, rule=rule))
+
+
+def masks(kind: str, pool: Pool, windows: int = 8, ratio: float = 0.75, **settings: str) -> torch.Tensor:
+    return built(kind, pool, ratio, **settings)(windows, torch.Generator().manual_seed(0))
+
+
+def in_time(mask: torch.Tensor, pool: Pool) -> torch.Tensor:
+    """(B, N) to (B, T, K)."""
+    return mask.unflatten(1, (pool.patches, -1))
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.75])
-@pytest.mark.parametrize("kind", MASKERS)
-def test_every_masker_hides_the_asked_share_of_voxels_within_half_a_point(kind, ratio, pool):
-    mask = MASKERS[kind](pool, ratio)(64, torch.Generator().manual_seed(0))
-    voxels = pool.voxels.repeat(PATCHES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_masker_hides_the_asked_share_of_voxels_in_every_window(kind, ratio, any_pool):
+    mask = masks(kind, any_pool, 128, ratio)
+    voxels = any_pool.voxels.repeat(any_pool.patches)
     share = (mask * voxels).sum(dim=1) / voxels.sum()
-    assert mask.shape == (64, len(voxels))
-    assert torch.all((share - ratio).abs() <= 0.005)
+    assert mask.dtype == torch.bool
+    assert mask.shape == (128, len(voxels))
+    assert torch.all((share - ratio).abs() <= 0.01)
+    assert share.mean().item() == pytest.approx(ratio, abs=0.001)
 
 
-@pytest.mark.parametrize("kind", MASKERS)
-def test_every_masker_repeats_itself_for_a_seed_and_differs_between_windows(kind, pool):
-    masker = MASKERS[kind](pool, 0.75)
-    first, again = (masker(2, torch.Generator().manual_seed(3)) for _ in range(2))
+@pytest.mark.parametrize("kind", ["region"])
+def test_by_the_rule_any_the_voxels_of_all_hidden_patches_count_once(kind, grid_pool):
+    share = (in_time(masks(kind, grid_pool, 128, rule="any"), grid_pool)[:, 0] * grid_pool.voxels).sum(dim=1)
+    share = share / grid_pool.voxels.sum()
+    assert torch.all((share - 0.75).abs() <= 0.015)
+    assert share.mean().item() == pytest.approx(0.75, abs=0.001)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_masker_repeats_itself_for_a_seed_and_differs_between_windows_and_seeds(kind, pool):
+    masker = built(kind, pool)
+    first, again, other = (masker(3, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
     assert torch.equal(first, again)
-    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first, other)
+    assert len({tuple(mask.tolist()) for mask in first}) == 3
 
 
-@pytest.mark.parametrize("kind", MASKERS)
-def test_every_masker_hides_every_token_at_some_time(kind, pool):
-    mask = MASKERS[kind](pool, 0.75)(400, torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_masker_hides_every_token_at_some_time(kind, any_pool):
+    mask = masks(kind, any_pool, 300)
     assert mask.any(dim=0).all()
     assert not mask.all(dim=0).any()
 
 
-def test_a_tube_hides_a_chunk_at_all_times(pool):
-    mask = MASKERS["tube"](pool, 0.75)(8, torch.Generator().manual_seed(0)).unflatten(1, (PATCHES, -1))
+@pytest.mark.parametrize("kind", ["tube", "region"])
+def test_what_is_hidden_is_hidden_at_all_times(kind, any_pool):
+    mask = in_time(masks(kind, any_pool), any_pool)
     assert torch.equal(mask.all(dim=1), mask.any(dim=1))
 
 
-def test_a_region_is_hidden_whole_or_not_at_all(pool):
-    mask = MASKERS["region"](pool, 0.75)(8, torch.Generator().manual_seed(0)).unflatten(1, (PATCHES, -1))
-    for region in range(166):
-        chunks = mask[:, :, pool.region == region].flatten(1)
-        assert torch.equal(chunks.all(dim=1), chunks.any(dim=1))
-
-
 def test_random_hides_a_chunk_at_some_times_only(pool):
-    mask = MASKERS["random"](pool, 0.5)(8, torch.Generator().manual_seed(0)).unflatten(1, (PATCHES, -1))
+    mask = in_time(masks("random", pool, ratio=0.5), pool)
     assert (mask.any(dim=1) & ~mask.all(dim=1)).any()
 
 
-def test_the_gap_before_a_large_unit_is_closed_by_the_unit_of_the_nearest_size():
-    hidden = fill_budget(torch.tensor([100, 100, 10, 9]), 110 / 219, 60, torch.Generator().manual_seed(0))
-    voxels = (hidden * torch.tensor([100, 100, 10, 9])).sum(dim=1)
-    assert set(voxels.tolist()) <= {109, 110, 119}  # 119: both small ones came first, then a large one came closest
-    assert (voxels == 110).any()
+@pytest.mark.parametrize("kind", ["region"])
+def test_a_region_is_hidden_whole_or_not_at_all(kind, pool):
+    mask = masks(kind, pool)[:, : len(pool.voxels)]
+    for region in range(len(pool.counts)):
+        chunks = mask[:, pool.region == region]
+        assert torch.equal(chunks.all(dim=1), chunks.any(dim=1))
+
+
+def test_by_the_rule_majority_a_patch_goes_with_the_region_of_most_of_its_voxels(grid_pool):
+    mask = masks("region", grid_pool)[:, : len(grid_pool.voxels)]
+    for region in grid_pool.region.unique():
+        patches = mask[:, grid_pool.region == region]
+        assert torch.equal(patches.all(dim=1), patches.any(dim=1))
+
+
+def test_by_the_rule_any_a_patch_is_hidden_for_a_region_that_is_hidden_to_the_last_voxel(grid_pool):
+    mask, holds = masks("region", grid_pool, rule="any")[:, : len(grid_pool.voxels)], grid_pool.counts > 0
+    gone = ~(holds[None] & ~mask[:, None]).any(dim=2)  # regions without a visible voxel, (B, R)
+    assert torch.equal((gone[:, :, None] & holds).any(dim=1), mask)
+
+
+def test_by_the_rule_pure_only_patches_inside_one_region_are_hidden(grid_pool):
+    mask = masks("region", grid_pool, ratio=0.05, rule="pure")[:, : len(grid_pool.voxels)]
+    assert mask.any()
+    assert not mask[:, (grid_pool.counts > 0).sum(dim=0) > 1].any()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fmrifm.config import ModelConfig
-from fmrifm.model.chunks import Chunks, cut_chunks
+from fmrifm.model.chunks import Chunks, cut_chunks, cut_patches
 from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.model.tokens import Tokenizer
 
@@ -40,6 +40,18 @@ def chunks(labels, places_mm) -> Chunks:
 def tokenizer(chunks, labels) -> Tokenizer:
     """Windows of 6 volumes in 2 time patches of 3."""
     return Tokenizer(chunks, window=6, patch=3, voxels=len(labels))
+
+
+@pytest.fixture
+def grid_tokenizer(labels, places_mm) -> Tokenizer:
+    """The same windows and voxels in cubes of at most 27 voxels, most of them of several regions."""
+    patches = cut_patches(labels, np.argwhere(np.ones(SHAPE)), places_mm, 3)
+    return Tokenizer(patches, window=6, patch=3, voxels=len(labels))
+
+
+@pytest.fixture(params=["regions", "grid"])
+def any_tokenizer(request, tokenizer, grid_tokenizer) -> Tokenizer:
+    return tokenizer if request.param == "regions" else grid_tokenizer
 
 
 @pytest.fixture

@@ -232,3 +232,15 @@ def test_a_planted_coupling_is_found_that_the_mean_does_not_hold(kind, tokenizer
         pooling.fit(pooling.summarise(features))
         linear = LogisticRegression().fit(pooling(features), label)
         assert low < roc_auc_score(truth, linear.decision_function(pooling(held_out))) <= high
+
+
+def test_a_region_that_shares_its_patches_has_their_mean_by_its_own_voxels(grid_tokenizer):
+    """Region 255 has one voxel, in a patch where others have more: it repeats that patch."""
+    tokens = grid_tokenizer.patches * len(grid_tokenizer.voxel)
+    features = torch.randn(1, 3, tokens, WIDTH, generator=torch.Generator().manual_seed(0))
+    pool = ConnectivityPooling(grid_tokenizer)
+    assert 3 not in grid_tokenizer.region
+    (patch,) = torch.nonzero(grid_tokenizer.counts[3])[:, 0].tolist()
+    assert pool.share[3].tolist() == [float(number == patch) for number in range(len(grid_tokenizer.voxel))]
+    torch.testing.assert_close(pool.share.sum(dim=1), torch.ones(REGIONS))
+    assert torch.isfinite(pool(features)).all()

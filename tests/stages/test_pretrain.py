@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
-from fmrifm.config import TokensConfig
+from fmrifm.config import MaskingConfig, TokensConfig
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import CheckpointError, ConfigError, DataError
@@ -84,7 +84,7 @@ def test_the_picture_shows_what_was_hidden(pretrained_run, store_path):
 def test_a_checkpoint_names_every_subject_it_has_seen(pretrained_run, store_path):
     found = load_pretrained(pretrained_run)
     assert sorted(found.subjects) == [f"s{number:02d}" for number in range(12)]
-    assert found.about["masking"] == {"kind": "region", "ratio": 0.75}
+    assert (found.about["masking"]["kind"], found.about["masking"]["ratio"]) == ("region", 0.75)
     assert found.about["store_fingerprint"] == Store(store_path).fingerprint
     np.testing.assert_allclose(found.mean, 100.0)
     np.testing.assert_allclose(found.deviation, 2.0)
@@ -122,6 +122,23 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     assert (run / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
     logs = [pd.read_csv(path / "logs" / "metrics.csv") for path in (run, undisturbed)]
     pd.testing.assert_frame_equal(*logs, check_like=True)
+
+
+def test_cubic_tokens_are_trained_and_loaded_as_such(pretrain_settings, tmp_path):
+    tokens = TokensConfig(kind="grid", window_volumes=8, patch_volumes=4, edge_voxels=2)
+    run = pretrain(pretrain_settings(tmp_path / "run", {"max_epochs": 1}, tokens=tokens))
+    found = load_pretrained(run)
+    assert found.tokens == tokens
+    assert found.model.tokenizer.counts.shape == (6, 64)
+    assert found.model.tokenizer.counts.gt(0).sum(dim=0).max() > 1
+
+
+def test_a_rule_that_cannot_hide_the_share_leaves_no_folder(pretrain_settings, tmp_path):
+    tokens = TokensConfig(kind="grid", window_volumes=8, patch_volumes=4, edge_voxels=2)
+    settings = pretrain_settings(tmp_path / "run", tokens=tokens, masking=MaskingConfig(rule="pure"))
+    with pytest.raises(ConfigError, match=r"by masking\.rule pure regions hide at most \d+\.\d% of the pool's voxels"):
+        pretrain(settings)
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_to_resume_says_so_and_leaves_no_folder(pretrain_settings, tmp_path):

@@ -23,13 +23,7 @@ class Seen(Callback):
         self.losses: list[dict[str, float]] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: PretrainModule) -> None:
-        masker = pl_module.masker
-
-        def noted(*arguments: Any) -> torch.Tensor:
-            self.masks.append(masker(*arguments))
-            return self.masks[-1]
-
-        pl_module.masker = noted
+        pl_module.masker.register_forward_hook(lambda masker, arguments, mask: self.masks.append(mask))
 
     def on_train_batch_end(self, trainer: L.Trainer, *step: Any) -> None:
         logged = trainer.callback_metrics
