@@ -12,7 +12,7 @@ from fmrifm.errors import ConfigError
 Source = Literal["athena", "fmriprep", "nilearn", "table"]
 Encoding = Literal["float16", "int8"]
 TokenKind = Literal["regions", "grid"]
-MaskKind = Literal["random", "tube", "region"]
+MaskKind = Literal["random", "tube", "region", "system", "parcels", "future"]
 EncoderMode = Literal["frozen", "full", "lora"]
 PoolingKind = Literal["connectivity", "mean", "attention"]
 Connectivity = Literal["correlation", "tangent", "log_euclidean"]
@@ -136,7 +136,8 @@ class MaskingConfig:
     """Which tokens the encoder does not see."""
 
     kind: MaskKind = "region"
-    """`random` tokens in space and time, `tube` (the same chunks at all times), or whole atlas `region`s."""
+    """`random` tokens, `tube` (the same chunks at all times), `region` or `system` (whole ones), `parcels` (random,
+    contiguous, as large as regions), or the `future` (the end)."""
     ratio: float = 0.75
     """Share of the pool's voxels hidden, strictly between 0 and 1 (He et al. 2022: 0.75)."""
     rule: Rule = "majority"

@@ -157,7 +157,7 @@ def test_the_trainer_keeps_our_default_beside_one_that_is_told() -> None:
     ("words", "said"),
     [
         (["--nonsense", "3"], "unrecognized arguments: --nonsense 3. See `fmrifm pretrain --help`."),
-        (["--masking.kind", "blob"], "Expected a typing.Literal['random', 'tube', 'region']. Got value: blob."),
+        (["--masking.kind", "blob"], "Expected a typing.Literal['random', 'tube', 'region', 'system',"),
         (["--model.width", "ten"], "key \"model.width\": Expected a <class 'int'>. Got value: ten."),
         (["--masking.ratio", "2"], "masking.ratio is 2.0; expected a share between 0 and 1"),
         (["--config", "absent"], "no such file, and no recipe of that name. Recipes that ship: adhd200_random,"),

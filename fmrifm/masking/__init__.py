@@ -4,14 +4,20 @@ from dataclasses import replace
 
 from fmrifm.config import MaskingConfig
 from fmrifm.masking.base import Masker, Pool, hidden_share, hide_regions
+from fmrifm.masking.future import FutureMasker
+from fmrifm.masking.parcels import ParcelMasker
 from fmrifm.masking.random import RandomMasker
 from fmrifm.masking.region import RegionMasker
+from fmrifm.masking.system import SystemMasker
 from fmrifm.masking.tube import TubeMasker
 
 MASKERS: dict[str, type[Masker]] = {
     "random": RandomMasker,
     "tube": TubeMasker,
     "region": RegionMasker,
+    "system": SystemMasker,
+    "parcels": ParcelMasker,
+    "future": FutureMasker,
 }
 
 

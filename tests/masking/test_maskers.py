@@ -36,7 +36,7 @@ def test_every_masker_hides_the_asked_share_of_voxels_in_every_window(kind, rati
     assert share.mean().item() == pytest.approx(ratio, abs=0.001)
 
 
-@pytest.mark.parametrize("kind", ["region"])
+@pytest.mark.parametrize("kind", ["region", "system"])
 def test_by_the_rule_any_the_voxels_of_all_hidden_patches_count_once(kind, grid_pool):
     share = (in_time(masks(kind, grid_pool, 128, rule="any"), grid_pool)[:, 0] * grid_pool.voxels).sum(dim=1)
     share = share / grid_pool.voxels.sum()
@@ -53,14 +53,14 @@ def test_every_masker_repeats_itself_for_a_seed_and_differs_between_windows_and_
     assert len({tuple(mask.tolist()) for mask in first}) == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "future"])
 def test_every_masker_hides_every_token_at_some_time(kind, any_pool):
     mask = masks(kind, any_pool, 300)
     assert mask.any(dim=0).all()
     assert not mask.all(dim=0).any()
 
 
-@pytest.mark.parametrize("kind", ["tube", "region"])
+@pytest.mark.parametrize("kind", ["tube", "region", "system", "parcels"])
 def test_what_is_hidden_is_hidden_at_all_times(kind, any_pool):
     mask = in_time(masks(kind, any_pool), any_pool)
     assert torch.equal(mask.all(dim=1), mask.any(dim=1))
@@ -71,12 +71,33 @@ def test_random_hides_a_chunk_at_some_times_only(pool):
     assert (mask.any(dim=1) & ~mask.all(dim=1)).any()
 
 
-@pytest.mark.parametrize("kind", ["region"])
+@pytest.mark.parametrize(("ratio", "whole"), [(0.75, 2), (0.5, 1), (0.2, 0)])
+def test_the_future_is_the_end_of_the_window_and_begins_at_random(ratio, whole, any_pool):
+    mask = in_time(masks("future", any_pool, 64, ratio), any_pool)
+    assert not (mask[:, :-1] & ~mask[:, 1:]).any()  # what is hidden stays hidden
+    by_patch = (mask * any_pool.voxels).sum(dim=2) / any_pool.voxels.sum()
+    expected = torch.tensor([0.0] * (2 - whole) + [3 * ratio - whole] + [1.0] * whole)
+    torch.testing.assert_close(by_patch, expected.expand(64, -1), atol=1e-3, rtol=0)
+    assert not torch.equal(mask[0], mask[1])
+
+
+@pytest.mark.parametrize("kind", ["region", "system"])
 def test_a_region_is_hidden_whole_or_not_at_all(kind, pool):
     mask = masks(kind, pool)[:, : len(pool.voxels)]
     for region in range(len(pool.counts)):
         chunks = mask[:, pool.region == region]
         assert torch.equal(chunks.all(dim=1), chunks.any(dim=1))
+
+
+def test_systems_are_hidden_whole_but_for_one_that_is_begun_and_one_region_that_fits(pool):
+    mask, system = masks("system", pool, 64)[:, : len(pool.voxels)], pool.system[pool.region]
+    hidden = torch.stack([mask[:, system == number].float().mean(dim=1) for number in system.unique()], dim=1)
+    parts = ((hidden > 0) & (hidden < 1)).sum(dim=1)
+    assert hidden.shape[1] == 9
+    assert parts.max() <= 2
+    assert (hidden == 1).sum(dim=1).min() >= 2
+    assert (hidden == 1).any(dim=0).all()
+    assert (hidden == 0).any(dim=0).sum() == 8  # the frontal one has more voxels than stay visible
 
 
 def test_by_the_rule_majority_a_patch_goes_with_the_region_of_most_of_its_voxels(grid_pool):
