@@ -5,14 +5,14 @@ dataclass a command (`PrepareConfig`, `PretrainConfig`, ...), built from the sma
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fmrifm.errors import ConfigError
 
 Source = Literal["athena", "fmriprep", "nilearn", "table"]
 Encoding = Literal["float16", "int8"]
 TokenKind = Literal["regions", "grid"]
-MaskKind = Literal["random", "tube", "region", "system", "parcels", "future"]
+MaskKind = Literal["random", "tube", "region", "system", "parcels", "future", "adaptive", "mix"]
 EncoderMode = Literal["frozen", "full", "lora"]
 PoolingKind = Literal["connectivity", "mean", "attention"]
 Connectivity = Literal["correlation", "tangent", "log_euclidean"]
@@ -137,15 +137,21 @@ class MaskingConfig:
 
     kind: MaskKind = "region"
     """`random` tokens, `tube` (the same chunks at all times), `region` or `system` (whole ones), `parcels` (random,
-    contiguous, as large as regions), or the `future` (the end)."""
+    contiguous, as large as regions), `future` (the end), `adaptive` (regions by their error), or a `mix` of these."""
     ratio: float = 0.75
     """Share of the pool's voxels hidden, strictly between 0 and 1 (He et al. 2022: 0.75)."""
     rule: Rule = "majority"
     """Grid tokens alone: a patch is hidden with the region of most of its voxels (`majority`), with `any` of its
     regions, or only if it lies wholly in one (`pure`)."""
+    mix: dict[str, float] = field(default_factory=lambda: {"random": 1.0, "region": 1.0})
+    """How often `mix` draws each strategy for a window, as weights."""
 
     def __post_init__(self) -> None:
         _check(0 < self.ratio < 1, "masking.ratio", self.ratio, "a share between 0 and 1, e.g. 0.75")
+        kinds = [kind for kind in get_args(MaskKind) if kind != "mix"]
+        _check(set(self.mix) <= set(kinds), "masking.mix", self.mix, f"weights of {', '.join(kinds)}")
+        finite = all(0 < weight < float("inf") for weight in self.mix.values())
+        _check(bool(self.mix) and finite, "masking.mix", self.mix, "a positive weight for at least one strategy")
 
 
 @dataclass(frozen=True, kw_only=True)

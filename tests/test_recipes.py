@@ -124,6 +124,15 @@ def test_methods_replace_the_default() -> None:
     assert parse("attribute", [*recipe, *NEEDED["attribute"]]).methods == ("occlusion",)
 
 
+def test_the_weights_of_a_mix_are_given_by_name_or_as_yaml(tmp_path: Path) -> None:
+    words = [*NEEDED["pretrain"], "--masking.kind", "mix"]
+    given = parse("pretrain", [*words, "--masking.mix", "{tube: 1, adaptive: 2}"]).masking
+    assert given.mix == {"tube": 1.0, "adaptive": 2.0}
+    (tmp_path / "mixed.yaml").write_text("masking: {kind: mix, mix: {random: 1, parcels: 3}}")
+    told = parse("pretrain", ["--config", str(tmp_path / "mixed.yaml"), *NEEDED["pretrain"]]).masking
+    assert (told.kind, told.mix) == ("mix", {"random": 1.0, "parcels": 3.0})
+
+
 def test_a_list_inside_a_group_is_given_as_yaml() -> None:
     settings = parse("prepare", [*NEEDED["prepare"], "--cleaning.confounds", "[motion, wm_csf]"])
     assert settings.cleaning.confounds == ("motion", "wm_csf")

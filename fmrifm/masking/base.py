@@ -66,6 +66,8 @@ class Masker(nn.Module):
         tensors: What else the strategy draws from; it moves between devices with the masker.
     """
 
+    learns = False
+    """Whether `update` changes what is drawn."""
     voxels: Tensor
 
     def __init__(self, pool: Pool, ratio: float, **tensors: Tensor) -> None:
@@ -78,6 +80,14 @@ class Masker(nn.Module):
     def forward(self, batch: int, generator: Generator) -> Tensor:
         """Return a mask of shape (B, N), True = hidden; the generator is on the masker's device."""
         raise NotImplementedError
+
+    def update(self, left_R: Tensor, total_R: Tensor) -> None:
+        """Take note of how well regions were predicted, where the strategy `learns` from it.
+
+        Args:
+            left_R: Squared error over the predicted voxels of each region, shape (R,), over all processes.
+            total_R: Squared signal of the same voxels, shape (R,).
+        """
 
 
 def uniform(batch: int, units: int, generator: Generator) -> Tensor:

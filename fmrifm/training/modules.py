@@ -14,7 +14,7 @@ from fmrifm.masking import Masker, Pool, hidden_share
 from fmrifm.model.draws import Draw, draw_tokens
 from fmrifm.model.explained import squares
 from fmrifm.model.losses import reconstruction_loss
-from fmrifm.model.mae import MaskedAutoencoder
+from fmrifm.model.mae import MaskedAutoencoder, Reconstruction
 from fmrifm.training.optim import adamw
 
 _VALIDATION_SEED = 20_251_100
@@ -48,7 +48,7 @@ class PretrainModule(L.LightningModule):
         super().__init__()
         self.model = model
         self.build_masker = masker
-        self.masker = masker(model.tokenizer.pool)  # a submodule, so it moves with the model
+        self.masker = masker(model.tokenizer.pool)  # a submodule: it moves with the model, and its state is resumed
         self.optim = optim
         self.loss = loss
         self.queries = queries
@@ -71,17 +71,25 @@ class PretrainModule(L.LightningModule):
         if len(parts) > 1:
             self.log_dict({f"train/loss_{name}": part for name, part in parts.items()})
         self.log("train/hidden_share", hidden_share(hidden, self.model.tokenizer.pool))
+        if self.masker.learns:
+            self._tell_masker(exact)
         return loss
+
+    @torch.no_grad()
+    def _tell_masker(self, reconstruction: Reconstruction) -> None:
+        """Let the masker know, on every process the same, how well each region was predicted on all of them."""
+        parts = squares(reconstruction, self.model.tokenizer)
+        sums_2R = torch.stack([parts.voxel_left.sum(dim=0), parts.voxel_total.sum(dim=0)])
+        self.masker.update(*self.trainer.strategy.reduce(sums_2R, reduce_op="sum"))
 
     def on_validation_epoch_start(self) -> None:
         """Start the same masks and empty sums."""
-        self._validation_masker = self.build_masker(self.model.tokenizer.pool)
         self._validation = torch.Generator(self.device).manual_seed(_VALIDATION_SEED)
         self._sums = torch.zeros(4, device=self.device)
 
     def validation_step(self, batch: Window) -> None:
         """Predict every hidden token of a window and add up what is left unexplained."""
-        drawn, _ = self._draw(self._validation_masker, len(batch.signal), self._validation)
+        drawn, _ = self._draw(self.build_masker(self.model.tokenizer.pool), len(batch.signal), self._validation)
         reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
         parts = squares(reconstruction._replace(prediction=reconstruction.prediction.float()), self.model.tokenizer)
         self._sums += torch.stack([part.sum() for part in parts])

@@ -36,7 +36,7 @@ def test_every_masker_hides_the_asked_share_of_voxels_in_every_window(kind, rati
     assert share.mean().item() == pytest.approx(ratio, abs=0.001)
 
 
-@pytest.mark.parametrize("kind", ["region", "system"])
+@pytest.mark.parametrize("kind", ["region", "system", "adaptive"])
 def test_by_the_rule_any_the_voxels_of_all_hidden_patches_count_once(kind, grid_pool):
     share = (in_time(masks(kind, grid_pool, 128, rule="any"), grid_pool)[:, 0] * grid_pool.voxels).sum(dim=1)
     share = share / grid_pool.voxels.sum()
@@ -60,7 +60,7 @@ def test_every_masker_hides_every_token_at_some_time(kind, any_pool):
     assert not mask.all(dim=0).any()
 
 
-@pytest.mark.parametrize("kind", ["tube", "region", "system", "parcels"])
+@pytest.mark.parametrize("kind", ["tube", "region", "system", "parcels", "adaptive"])
 def test_what_is_hidden_is_hidden_at_all_times(kind, any_pool):
     mask = in_time(masks(kind, any_pool), any_pool)
     assert torch.equal(mask.all(dim=1), mask.any(dim=1))
@@ -81,7 +81,7 @@ def test_the_future_is_the_end_of_the_window_and_begins_at_random(ratio, whole, 
     assert not torch.equal(mask[0], mask[1])
 
 
-@pytest.mark.parametrize("kind", ["region", "system"])
+@pytest.mark.parametrize("kind", ["region", "system", "adaptive"])
 def test_a_region_is_hidden_whole_or_not_at_all(kind, pool):
     mask = masks(kind, pool)[:, : len(pool.voxels)]
     for region in range(len(pool.counts)):

@@ -124,6 +124,20 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     pd.testing.assert_frame_equal(*logs, check_like=True)
 
 
+@pytest.mark.parametrize("mix", [None, {"adaptive": 3.0, "random": 1.0}])
+def test_what_a_masker_has_learnt_of_regions_is_resumed(pretrain_settings, tmp_path, mix):
+    masking = MaskingConfig(kind="adaptive") if mix is None else MaskingConfig(kind="mix", mix=mix)
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    with pytest.raises(PowerCutError):
+        pretrain(pretrain_settings(run, {"callbacks": PowerCut(2, 0)}, masking=masking))
+    state = torch.load(run / "checkpoints" / "resume.ckpt", weights_only=True)["state_dict"]
+    (squares,) = (values for name, values in state.items() if name.startswith("masker."))
+    assert (squares > 0).all()
+    pretrain(pretrain_settings(run, resume=True, masking=masking))
+    pretrain(pretrain_settings(undisturbed, masking=masking))
+    assert_same_weights(run, undisturbed)
+
+
 def test_cubic_tokens_are_trained_and_loaded_as_such(pretrain_settings, tmp_path):
     tokens = TokensConfig(kind="grid", window_volumes=8, patch_volumes=4, edge_voxels=2)
     run = pretrain(pretrain_settings(tmp_path / "run", {"max_epochs": 1}, tokens=tokens))
