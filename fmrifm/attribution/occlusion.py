@@ -2,7 +2,7 @@
 
 Zeiler and Fergus 2014, arXiv:1311.2901. A silenced voxel holds its temporal mean, 0 after the z-score.
 
-Axes: n windows of a scan, t volumes, V brain voxels, R regions on the grid.
+Axes: n windows of a scan, t volumes, V brain voxels, N tokens, P voxels of a chunk, R regions on the grid.
 """
 
 import numpy as np
@@ -31,14 +31,18 @@ def region_occlusion(classifier: ScanClassifier, signal: Tensor, tr_s: Tensor) -
     """
     classifier.eval()
     tokenizer = classifier.autoencoder.tokenizer
-    # A token lies in one region, so silencing its voxels is the same as silencing its coefficients.
-    coefficients = classifier.coefficients(signal)
-    region_N = tokenizer.region.repeat(tokenizer.patches)
-    ablation = FeatureAblation(lambda copies: classifier.score(classifier.pool(copies, tr_s.expand(len(copies)))))
-    token_scores = ablation.attribute(
-        coefficients, feature_mask=region_N.view(1, 1, -1, 1, 1), perturbations_per_eval=_AT_ONCE, baselines=0
+    # Cut into tokens once; each voxel keeps its own region, also where a token holds several.
+    tokens = tokenizer.split(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+    region_NP = tokenizer.region_of_place.clamp(max=tokenizer.regions - 1).repeat(tokenizer.patches, 1)
+
+    def score(copies: Tensor) -> Tensor:
+        coefficients = tokenizer.project(copies.flatten(0, 1)).unflatten(0, copies.shape[:2])
+        return classifier.score(classifier.pool(coefficients, tr_s.expand(len(copies))))
+
+    voxel_scores = FeatureAblation(score).attribute(
+        tokens, feature_mask=region_NP[None, None, :, :, None], perturbations_per_eval=_AT_ONCE, baselines=0
     )
-    # captum gives every coefficient the score of its region; one of each region is enough.
-    scores = coefficients.new_zeros(tokenizer.regions)
-    scores[region_N] = token_scores[0, 0, :, 0, 0]
+    # captum gives every voxel the score of its region; one of each region is enough.
+    scores = tokens.new_zeros(tokenizer.regions)
+    scores[region_NP] = voxel_scores[0, 0, :, :, 0]
     return scores.double().cpu().numpy()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,7 @@ from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.probe import scan_windows
 from fmrifm.model.heads import ScanClassifier
-from fmrifm.training.checkpoint import Pretrained
+from fmrifm.training.checkpoint import Pretrained, build_model
 
 REGIONS = (3, 41, 95, 128, 170, 255)
 EDGES = list(combinations(REGIONS, 2))
@@ -44,12 +45,15 @@ def shake(classifier: ScanClassifier) -> None:
             parameter.add_(0.1 * torch.randn(parameter.shape))
 
 
-@pytest.mark.parametrize("pooling", ["connectivity", "mean", "attention"])
+@pytest.mark.parametrize(
+    ("pooling", "kind"), [("connectivity", "regions"), ("mean", "regions"), ("attention", "regions"), ("mean", "grid")]
+)
 def test_scores_are_what_the_log_odds_lose_when_the_voxels_are_silenced(
-    pooling: str, pretrained: Pretrained, scan: Scan, store: Store
+    pooling: str, kind: str, pretrained: Pretrained, scan: Scan, store: Store
 ) -> None:
     torch.manual_seed(2)
-    classifier = ScanClassifier(pretrained.model, pooling)
+    model = build_model(store.grid, store.atlas, replace(pretrained.tokens, kind=kind), pretrained.sizes)
+    classifier = ScanClassifier(model, pooling)
     shake(classifier)
     with torch.no_grad():
         whole = classifier(*scan).item()
