@@ -222,6 +222,20 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How windows reach the model."""
+
+    windows_per_scan: int = 4
+    """Windows drawn from each scan in an epoch, at random starts."""
+    workers: int = 0
+    """Processes that read windows ahead; 0 reads in the training process."""
+
+    def __post_init__(self) -> None:
+        _check(self.windows_per_scan >= 1, "data.windows_per_scan", self.windows_per_scan, "at least 1 window")
+        _check(self.workers >= 0, "data.workers", self.workers, "0 or more processes")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """Pretrain the masked autoencoder on every scan of a store."""
 
@@ -234,12 +248,9 @@ class PretrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
-    windows_per_scan: int = 4
-    """Windows drawn from each scan in an epoch, at random starts."""
+    data: DataConfig = field(default_factory=DataConfig)
     validation: float = 0.1
     """Share of subjects held out, whole, to measure reconstruction."""
-    workers: int = 0
-    """Processes that read windows ahead; 0 reads in the training process."""
     seed: int = 0
     """Seed of weights, masks, windows and the validation split."""
     resume: bool = False
@@ -248,7 +259,6 @@ class PretrainConfig:
     """Options of lightning.Trainer, each reachable as --trainer.NAME."""
 
     def __post_init__(self) -> None:
-        _check(self.windows_per_scan >= 1, "windows_per_scan", self.windows_per_scan, "at least 1 window")
         _check(0 < self.validation < 1, "validation", self.validation, "a share of the subjects between 0 and 1")
 
 

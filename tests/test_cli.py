@@ -13,7 +13,7 @@ from fmrifm.recipes import SETTINGS
 TINY = """
 tokens: {window_volumes: 8, patch_volumes: 4, edge_voxels: 2, grow_mm: 0}
 model: {width: 24, layers: 1, heads: 2, queries: 8}
-windows_per_scan: 1
+data: {windows_per_scan: 1}
 trainer: {accelerator: cpu}
 """
 

@@ -6,6 +6,7 @@ import pytest
 
 from fmrifm import config
 from fmrifm.config import (
+    DataConfig,
     FinetuneConfig,
     LossConfig,
     MaskingConfig,
@@ -51,7 +52,8 @@ SETTINGS = [kind for kind in vars(config).values() if is_dataclass(kind)]
         (OptimConfig, {"lr": 0.0}, "optim.lr is 0.0"),
         (OptimConfig, {"warmup": 1.0}, "optim.warmup is 1.0"),
         (OptimConfig, {"batch_size": 0}, "optim.batch_size is 0"),
-        (PretrainConfig, {**PRETRAIN, "windows_per_scan": 0}, "windows_per_scan is 0"),
+        (DataConfig, {"windows_per_scan": 0}, "data.windows_per_scan is 0; expected at least 1 window"),
+        (DataConfig, {"workers": -1}, "data.workers is -1; expected 0 or more processes"),
         (PretrainConfig, {**PRETRAIN, "validation": 1.0}, "validation is 1.0"),
         (FinetuneConfig, {**FINETUNE, "folds": 1}, "folds is 1"),
         (FinetuneConfig, {**FINETUNE, "penalty": 0.0}, "penalty is 0.0"),

@@ -91,6 +91,16 @@ def test_options_beat_the_recipe_wherever_they_stand(recipe: Path, before: bool)
     assert (settings.masking.kind, settings.masking.ratio, settings.seed) == ("random", 0.75, 5)
 
 
+def test_recipes_add_up_setting_by_setting_and_the_later_wins(recipe: Path, tmp_path: Path) -> None:
+    size = tmp_path / "size.yaml"
+    size.write_text("pretrain: {model: {width: 12}, masking: {ratio: 0.5}, trainer: {precision: bf16-mixed}, seed: 7}")
+    words = [f"--config={recipe}", "--config", str(size), *NEEDED["pretrain"]]
+    settings = parse("pretrain", words)
+    assert (settings.masking.kind, settings.masking.ratio, settings.model.width, settings.seed) == ("tube", 0.5, 12, 7)
+    assert (settings.trainer["max_epochs"], settings.trainer["precision"]) == (20, "bf16-mixed")
+    assert parse("pretrain", [*words[1:3], words[0], *words[3:]]).seed == 5
+
+
 def test_a_recipe_without_sections_holds_the_settings_of_one_command(tmp_path: Path) -> None:
     (tmp_path / "flat.yaml").write_text("masking: {ratio: 0.5}\ntrainer: {max_epochs: 2}\nstore: a.zarr\nout: run\n")
     settings = parse("pretrain", ["--config", str(tmp_path / "flat.yaml")])

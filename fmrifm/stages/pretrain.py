@@ -32,6 +32,9 @@ from fmrifm.training.modules import PretrainModule
 from fmrifm.training.population import fit_population
 from fmrifm.training.trainer import make_trainer
 
+_MAY_DIFFER = ("store", "out", "resume", "data.workers")
+"""Settings that may change where a run is resumed: the weights do not depend on them."""
+
 
 def pretrain(config: PretrainConfig) -> Path:
     """Pretrain and return the run folder.
@@ -61,10 +64,9 @@ def pretrain(config: PretrainConfig) -> Path:
             store,
             keys["train"],
             keys["held"],
+            config.data,
             volumes=config.tokens.window_volumes,
             batch_size=config.optim.batch_size,
-            per_scan=config.windows_per_scan,
-            workers=config.workers,
             seed=config.seed,
         )
         describe = _describer(config, store, model, keys["train"], subjects=(*train, *held))
@@ -121,13 +123,21 @@ def _check_same_settings(config: PretrainConfig) -> None:
     """Refuse to go on as another experiment; where data lies, and what trains on what, may differ."""
     if not (begun := Path(config.out) / "config.yaml").is_file():
         return
-    before, now = yaml.safe_load(begun.read_text()), plain(asdict(config))
-    for name in set(now) - {"store", "out", "resume", "workers", "trainer"}:
-        if now[name] != before.get(name):
+    before, now = _by_dotted_name(yaml.safe_load(begun.read_text())), _by_dotted_name(plain(asdict(config)))
+    for name, value in now.items():
+        if value != before.get(name) and name not in _MAY_DIFFER and not name.startswith("trainer."):
             raise ConfigError(
-                f"{begun}: the run was begun with {name} {before.get(name)}, not {now[name]}. "
+                f"{begun}: the run was begun with {name} {before.get(name)}, not {value}. "
                 "Resume with the same settings, or choose another --out."
             )
+
+
+def _by_dotted_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings as options name them: {"masking": {"ratio": 0.75}} to {"masking.ratio": 0.75}."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _by_dotted_name(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _resume_path(config: PretrainConfig, run: RunFolder) -> Path | None:

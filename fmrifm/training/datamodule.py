@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader
 
+from fmrifm.config import DataConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Place, RandomPlaces, Window, Windows
 
@@ -38,10 +39,9 @@ class PretrainData(L.LightningDataModule):
         store: Where the scans are.
         train: Keys of training scans.
         validation: Keys of held-out scans.
+        config: How windows are drawn and read.
         volumes: Length of a window.
         batch_size: Windows a step on one device.
-        per_scan: Windows of each training scan in an epoch.
-        workers: Processes that read ahead.
         seed: Seed of starts and order.
     """
 
@@ -50,19 +50,18 @@ class PretrainData(L.LightningDataModule):
         store: Store,
         train: Sequence[str],
         validation: Sequence[str],
+        config: DataConfig,
         *,
         volumes: int,
         batch_size: int,
-        per_scan: int,
-        workers: int,
         seed: int,
     ) -> None:
         super().__init__()
         self.train = Windows(store, train, volumes)
         self.validation = Windows(store, validation, volumes)
         self.batch_size = batch_size
-        self.workers = workers
-        self.places = RandomPlaces(self.train, per_scan, seed)
+        self.workers = config.workers
+        self.places = RandomPlaces(self.train, config.windows_per_scan, seed)
 
     def train_dataloader(self) -> DataLoader[Window]:
         """Random windows, the last incomplete batch included."""

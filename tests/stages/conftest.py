@@ -11,6 +11,7 @@ import pytest
 from fmrifm.atlas import Atlas
 from fmrifm.config import (
     AttributeConfig,
+    DataConfig,
     EvaluateConfig,
     FinetuneConfig,
     ModelConfig,
@@ -86,7 +87,7 @@ def pretrain_settings(store_path: Path) -> Callable[..., PretrainConfig]:
             "tokens": TokensConfig(window_volumes=8, patch_volumes=4, edge_voxels=3),
             "model": ModelConfig(width=24, layers=1, heads=2, queries=16),
             "optim": OptimConfig(batch_size=4),
-            "windows_per_scan": 1,
+            "data": DataConfig(windows_per_scan=1),
             "validation": 0.2,
         }
         quiet = {"max_epochs": 3, "accelerator": "cpu", "enable_progress_bar": False}

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
-from fmrifm.config import MaskingConfig, TokensConfig
+from fmrifm.config import DataConfig, MaskingConfig, ModelConfig, TokensConfig
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import CheckpointError, ConfigError, DataError
@@ -113,11 +113,11 @@ def test_another_seed_gives_other_weights(pretrain_settings, undisturbed, tmp_pa
 def test_an_interrupted_run_ends_like_an_undisturbed_one(
     pretrain_settings, undisturbed, tmp_path, epoch, batch, workers
 ):
-    run = tmp_path / "run"
+    run, data = tmp_path / "run", DataConfig(windows_per_scan=1, workers=workers)
     with pytest.raises(PowerCutError):
-        pretrain(pretrain_settings(run, {"callbacks": PowerCut(epoch, batch)}, workers=workers))
+        pretrain(pretrain_settings(run, {"callbacks": PowerCut(epoch, batch)}, data=data))
     assert not (run / "provenance.json").exists()
-    pretrain(pretrain_settings(run, resume=True, workers=workers))
+    pretrain(pretrain_settings(run, resume=True, data=data))
     assert_same_weights(run, undisturbed)
     assert (run / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
     logs = [pd.read_csv(path / "logs" / "metrics.csv") for path in (run, undisturbed)]
@@ -163,8 +163,14 @@ def test_nothing_to_resume_says_so_and_leaves_no_folder(pretrain_settings, tmp_p
 
 def test_a_run_is_not_resumed_as_another_experiment(pretrain_settings, pretrained_run):
     before = (pretrained_run / "config.yaml").read_text()
-    with pytest.raises(ConfigError, match=r"the run was begun with seed 0, not 1\. Resume with the same settings"):
-        pretrain(pretrain_settings(pretrained_run, resume=True, seed=1))
+    others = {
+        "seed 0, not 1": {"seed": 1},
+        "data.windows_per_scan 1, not 2": {"data": DataConfig(windows_per_scan=2)},
+        "model.queries 16, not 17": {"model": ModelConfig(width=24, layers=1, heads=2, queries=17)},
+    }
+    for said, other in others.items():
+        with pytest.raises(ConfigError, match=rf"the run was begun with {said}\. Resume with the same settings"):
+            pretrain(pretrain_settings(pretrained_run, resume=True, **other))
     assert (pretrained_run / "config.yaml").read_text() == before
 
 

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 import torch
 
+from fmrifm.config import DataConfig
 from fmrifm.training.datamodule import PretrainData, split_subjects
 
 SCANS = pd.DataFrame({"scan": [f"{s}{r}" for s in "abcdefghij" for r in "12"], "subject": [*"aabbccddeeffgghhiijj"]})
@@ -23,7 +24,7 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order_of_the_table():
 @pytest.fixture
 def data(store) -> PretrainData:
     train, held = [f"s{n:02d}_1" for n in range(1, 6)], ["s06_1", "s09_1"]
-    return PretrainData(store, train, held, volumes=8, batch_size=4, per_scan=2, workers=0, seed=0)
+    return PretrainData(store, train, held, DataConfig(windows_per_scan=2), volumes=8, batch_size=4, seed=0)
 
 
 def test_training_batches_hold_the_windows_drawn_for_their_epoch(data):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from fmrifm.config import LossConfig, OptimConfig
+from fmrifm.config import DataConfig, LossConfig, OptimConfig
 from fmrifm.masking import MASKERS, hidden_share
 from fmrifm.training.datamodule import PretrainData
 from fmrifm.training.modules import PretrainModule
@@ -36,7 +36,7 @@ class Seen(Callback):
 @pytest.fixture
 def data(store) -> PretrainData:
     train, held = ["s01_1", "s02_1", "s03_1"], ["s05_1"]
-    return PretrainData(store, train, held, volumes=8, batch_size=4, per_scan=2, workers=0, seed=0)
+    return PretrainData(store, train, held, DataConfig(windows_per_scan=2), volumes=8, batch_size=4, seed=0)
 
 
 def fit(
