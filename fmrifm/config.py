@@ -18,6 +18,7 @@ PoolingKind = Literal["connectivity", "mean", "attention"]
 Connectivity = Literal["correlation", "tangent", "log_euclidean"]
 Rule = Literal["majority", "any", "pure"]
 Method = Literal["fidelity", "occlusion"]
+Resident = Literal["auto", "always", "never"]
 
 
 def _check(holds: bool, name: str, value: object, expected: str) -> None:
@@ -229,6 +230,8 @@ class DataConfig:
     """Windows drawn from each scan in an epoch, at random starts."""
     workers: int = 0
     """Processes that read windows ahead; 0 reads in the training process."""
+    resident: Resident = "auto"
+    """Keep all scans in the device's memory: `auto` on a GPU where they take at most half of what is free."""
 
     def __post_init__(self) -> None:
         _check(self.windows_per_scan >= 1, "data.windows_per_scan", self.windows_per_scan, "at least 1 window")

@@ -3,12 +3,15 @@
 Axes: T volumes, V brain voxels.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmrifm.config import Encoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LEVELS = 127
 
@@ -31,7 +34,11 @@ def decode(stored_TV: NDArray[Any], scale_V: NDArray[np.float32] | None) -> NDAr
     """Undo `encode`, up to its rounding, shape (T, V)."""
     import torch  # not above: a process that only writes starts in half the time and memory without it
 
-    signal = torch.from_numpy(stored_TV).float()  # a tenth of the time that numpy takes from float16
-    if scale_V is not None:
-        signal *= torch.from_numpy(scale_V)
-    return np.asarray(signal.numpy())
+    scale = None if scale_V is None else torch.from_numpy(scale_V)
+    return np.asarray(decode_tensor(torch.from_numpy(stored_TV), scale).numpy())
+
+
+def decode_tensor(stored: "Tensor", scale: "Tensor | None") -> "Tensor":
+    """As `decode`, on the device of the tensors: stored (..., T, V) with a scale of (V,) or (..., 1, V)."""
+    signal = stored.float()  # a tenth of the time that numpy takes from float16
+    return signal if scale is None else signal.mul_(scale)

@@ -80,6 +80,11 @@ class Store:
         return str(self.attributes["name"])
 
     @property
+    def encoding(self) -> str:
+        """How signal is kept: float16 or int8."""
+        return str(self.attributes["encoding"])
+
+    @property
     def synthetic(self) -> bool:
         """True when the scans were generated, not measured."""
         return bool(self.attributes["synthetic"])
@@ -97,10 +102,15 @@ class Store:
 
     def window(self, scan: str, start: int = 0, volumes: int | None = None) -> NDArray[np.float32]:
         """Read consecutive volumes of one scan, z-scored, shape (volumes, V); all from `start` by default."""
-        length = self._n_volumes[scan]
-        stop = length if volumes is None else start + volumes
-        scale = self._voxels(scan, "scale") if self._dtype == np.int8 else None
-        return decode(self._rows(scan, start, stop), scale)
+        return decode(*self.stored(scan, start, volumes))
+
+    def stored(
+        self, scan: str, start: int = 0, volumes: int | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        """Read as `window`, but as it is kept: (volumes, V) float16 or int8, and the scale of each voxel for int8."""
+        stop = self._n_volumes[scan] if volumes is None else start + volumes
+        scale = self._voxels(scan, "scale") if self.encoding == "int8" else None
+        return self._rows(scan, start, stop), scale
 
     def mean(self, scan: str) -> NDArray[np.float32]:
         """Temporal mean of each voxel before the z-score, shape (V,)."""
@@ -126,10 +136,6 @@ class Store:
     def _n_voxels(self) -> int:
         return len(self.atlas.labels)
 
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.attributes["encoding"])
-
     def _rows(self, scan: str, start: int, stop: int) -> NDArray[Any]:
         name, length = f"scans/{scan}/signal", self._n_volumes[scan]
         if not 0 <= start < stop <= length:
@@ -137,7 +143,7 @@ class Store:
         if not isinstance(self.path, Path):
             return cast("NDArray[Any]", self._open(name)[start:stop])
         try:
-            return read_rows(self.path / name, (length, self._n_voxels), self._dtype, start, stop)
+            return read_rows(self.path / name, (length, self._n_voxels), self.encoding, start, stop)
         except OSError as error:
             raise self._damaged(name, error) from None
 

@@ -32,7 +32,7 @@ from fmrifm.training.modules import PretrainModule
 from fmrifm.training.population import fit_population
 from fmrifm.training.trainer import make_trainer
 
-_MAY_DIFFER = ("store", "out", "resume", "data.workers")
+_MAY_DIFFER = ("store", "out", "resume", "data.workers", "data.resident")
 """Settings that may change where a run is resumed: the weights do not depend on them."""
 
 

@@ -1,13 +1,20 @@
-"""Training and validation windows of a store, split by whole subjects."""
+"""Training and validation windows of a store, split by whole subjects.
+
+Axes: B windows.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
 import lightning as L
 import numpy as np
 import pandas as pd
-from torch.utils.data import DataLoader
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from fmrifm.config import DataConfig
+from fmrifm.data.resident import Places, ResidentScans, free_bytes, may_reside, resident_bytes
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Place, RandomPlaces, Window, Windows
 
@@ -45,6 +52,8 @@ class PretrainData(L.LightningDataModule):
         seed: Seed of starts and order.
     """
 
+    trainer: L.Trainer
+
     def __init__(
         self,
         store: Store,
@@ -60,14 +69,37 @@ class PretrainData(L.LightningDataModule):
         self.train = Windows(store, train, volumes)
         self.validation = Windows(store, validation, volumes)
         self.batch_size = batch_size
-        self.workers = config.workers
+        self.config = config
+        self.resident: dict[bool, ResidentScans] = {}
         self.places = RandomPlaces(self.train, config.windows_per_scan, seed)
 
-    def train_dataloader(self) -> DataLoader[Window]:
+    def setup(self, stage: str) -> None:
+        """Keep all scans on the device where that is wanted and they fit.
+
+        Raises:
+            ConfigError: It is wanted in any case, and they do not fit.
+        """
+        parts = {True: self.train, False: self.validation}
+        device, needed = self.trainer.strategy.root_device, sum(map(resident_bytes, parts.values()))
+        if may_reside(self.config.resident, needed, free_bytes(device), device):
+            self.resident = {training: ResidentScans(windows, device) for training, windows in parts.items()}
+            if self.trainer.is_global_zero:
+                kept = f"{needed / 2**30:.3g} GiB of scans are kept in the memory of {device} (data.resident)."
+                Console(stderr=True, highlight=False).print(kept)
+
+    def teardown(self, stage: str) -> None:
+        """Give the memory back."""
+        self.resident = {}
+
+    def on_after_batch_transfer(self, batch: Window | Tensor, dataloader_idx: int) -> Window:
+        """Turn places, shape (B, 2), into their windows; those that were read pass as they are."""
+        return batch if isinstance(batch, Window) else self.resident[self.trainer.training].windows(batch)
+
+    def train_dataloader(self) -> DataLoader[Any]:
         """Random windows, the last incomplete batch included."""
         return self._loader(self.train, sampler=self.places)
 
-    def val_dataloader(self) -> DataLoader[Window]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """The same evenly spaced windows in every epoch."""
         places = [
             place
@@ -76,11 +108,9 @@ class PretrainData(L.LightningDataModule):
         ]
         return self._loader(self.validation, sampler=places)
 
-    def _loader(self, windows: Windows, sampler: RandomPlaces | list[Place]) -> DataLoader[Window]:
+    def _loader(self, windows: Windows, sampler: RandomPlaces | list[Place]) -> DataLoader[Any]:
+        data: Dataset[Any] = Places() if self.resident else windows
+        workers = 0 if self.resident else self.config.workers  # with places alone there is nothing to read ahead
         return DataLoader(
-            windows,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            data, batch_size=self.batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
         )

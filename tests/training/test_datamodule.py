@@ -1,8 +1,16 @@
+from collections.abc import Iterator
+from multiprocessing import active_children
+from typing import Any
+
+import lightning as L
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
+from torch.utils.data import Sampler
 
 from fmrifm.config import DataConfig
+from fmrifm.data.windows import Place, Window
 from fmrifm.training.datamodule import PretrainData, split_subjects
 
 SCANS = pd.DataFrame({"scan": [f"{s}{r}" for s in "abcdefghij" for r in "12"], "subject": [*"aabbccddeeffgghhiijj"]})
@@ -42,3 +50,90 @@ def test_validation_sees_the_same_windows_of_each_held_out_scan_in_every_epoch(d
     assert torch.equal(first, again)
     expected = [data.validation[scan, start].signal for scan in (0, 1) for start in (0, 8, 16, 22)]
     assert torch.equal(first, torch.stack(expected))
+
+
+class Batches(Callback):
+    """Keeps the batches that reach the module, and whether its data were on the device."""
+
+    def __init__(self) -> None:
+        self.seen: list[Window] = []
+        self.resident: set[bool] = set()
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Window, batch_idx: int) -> None:
+        self.seen.append(batch)
+        self.resident.add(bool(trainer.datamodule.resident))
+
+    def on_validation_batch_start(self, trainer: Any, pl_module: Any, batch: Window, *place: int) -> None:
+        self.on_train_batch_start(trainer, pl_module, batch, 0)
+
+
+class Mean(L.LightningModule):
+    """Learns the mean of the signal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = torch.nn.Parameter(torch.zeros(1))
+
+    def training_step(self, batch: Window) -> torch.Tensor:
+        return (batch.signal - self.mean).square().mean()
+
+    def validation_step(self, batch: Window) -> None:
+        pass
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def batches(store: Any, config: DataConfig) -> Batches:
+    """Everything that two epochs of training and validation see."""
+    train, held = [f"s{n:02d}_1" for n in range(1, 6)], ["s06_1", "s09_1"]
+    data = PretrainData(store, train, held, config, volumes=8, batch_size=4, seed=0)
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = L.Trainer(
+        max_epochs=2, accelerator="cpu", num_sanity_val_steps=0, callbacks=[kept := Batches()], **quiet
+    )  # fmt: skip
+    trainer.fit(Mean(), datamodule=data)
+    assert data.resident == {}
+    return kept
+
+
+@pytest.mark.parametrize("other", [{"resident": "always"}, {"resident": "always", "workers": 1}, {"workers": 1}])
+def test_training_and_validation_see_the_same_windows_however_they_are_read(store, other, capsys) -> None:
+    read = batches(store, DataConfig(windows_per_scan=2))
+    assert capsys.readouterr().err == ""
+    others = batches(store, DataConfig(windows_per_scan=2, **other))
+    assert (read.resident, others.resident) == ({False}, {"resident" in other})
+    assert len(read.seen) == len(others.seen) == 2 * (3 + 2)
+    for one, two in zip(read.seen, others.seen, strict=True):
+        assert all(torch.equal(*parts) for parts in zip(one, two, strict=True))
+    said = "GiB of scans are kept in the memory of cpu (data.resident).\n"
+    assert capsys.readouterr().err.endswith(said if "resident" in other else "")
+
+
+class Noted(Sampler[Place]):
+    """Notes the places that a loader asks for."""
+
+    def __init__(self, places: Sampler[Place], asked: list[Place]) -> None:
+        self.places = places
+        self.asked = asked
+
+    def __iter__(self) -> Iterator[Place]:
+        for place in self.places:
+            self.asked.append(place)
+            yield place
+
+
+def test_workers_live_through_the_epochs_and_read_ahead(store) -> None:
+    config = DataConfig(windows_per_scan=4, workers=1)
+    data = PretrainData(store, ["s01_1", "s02_1"], ["s03_1"], config, volumes=8, batch_size=2, seed=0)
+    asked: list[Place] = []
+    data.places = Noted(data.places, asked)
+    loader, workers = data.train_dataloader(), set()
+    for _ in range(2):
+        batch = iter(loader)
+        next(batch)
+        assert len(asked) == 2 * (1 + loader.prefetch_factor)  # the next ones are on their way
+        workers |= {process.pid for process in active_children()}
+        assert len(list(batch)) == 3
+        asked.clear()
+    assert len(workers) == 1
