@@ -173,6 +173,10 @@ class ModelConfig:
     """Principal components of the training scans whose conditional mean the decoder starts from; 0 starts without."""
     queries: int = 256
     """Hidden tokens that the decoder predicts in a training step, drawn anew each time."""
+    compile: bool = False
+    """Compile the blocks while pretraining (torch.compile); where that fails they run as they are."""
+    checkpointing: bool = False
+    """Keep each encoder block's input alone and compute it again for the gradient: less memory, a third more time."""
 
     def __post_init__(self) -> None:
         _check(

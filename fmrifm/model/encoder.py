@@ -5,6 +5,7 @@ Axes: B windows, N visible tokens, M coefficients, p volumes of a patch, W width
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from fmrifm.model.attention import DistanceBias, placed_block
 from fmrifm.model.chunks import DEGREE_TERMS
@@ -39,10 +40,12 @@ class Encoder(nn.Module):
         width: Channels of a token.
         layers: Transformer blocks.
         heads: Attention heads.
+        checkpointing: Compute each block again for the gradient instead of keeping what it computed.
     """
 
-    def __init__(self, *, patch: int, width: int, layers: int, heads: int) -> None:
+    def __init__(self, *, patch: int, width: int, layers: int, heads: int, checkpointing: bool = False) -> None:
         super().__init__()
+        self.checkpointing = checkpointing
         self.embed = coefficient_embedding(patch, width)
         self.place = PlaceEmbedding(width)
         for parameter in self.place.parameters():
@@ -55,7 +58,10 @@ class Encoder(nn.Module):
         x = self.embed(coefficients.flatten(-2)) + self.place(places)
         bias = self.bias(places, places)
         for block in self.blocks:
-            x = block(x, attn_mask=bias)
+            if self.checkpointing:
+                x = checkpoint(block, x, attn_mask=bias, use_reentrant=False)
+            else:
+                x = block(x, attn_mask=bias)
         return x
 
 

@@ -40,7 +40,7 @@ class MaskedAutoencoder(nn.Module):
         super().__init__()
         self.tokenizer = tokenizer
         size = {"patch": tokenizer.patch, "heads": config.heads}
-        self.encoder = Encoder(width=config.width, layers=config.layers, **size)
+        self.encoder = Encoder(width=config.width, layers=config.layers, checkpointing=config.checkpointing, **size)
         self.prior = PopulationPrior(tokenizer.voxels, config.components) if config.components else None
         self.decoder = Decoder(
             width=config.decoder_width or config.width,

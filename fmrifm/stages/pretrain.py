@@ -26,14 +26,17 @@ from fmrifm.stages.folder import RunFolder, plain, run_folder
 from fmrifm.stages.inputs import long_enough
 from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
 from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
+from fmrifm.training.compiled import compile_blocks
 from fmrifm.training.datamodule import PretrainData, split_subjects
 from fmrifm.training.logs import continued_log
 from fmrifm.training.modules import PretrainModule
 from fmrifm.training.population import fit_population
 from fmrifm.training.trainer import make_trainer
 
-_MAY_DIFFER = ("store", "out", "resume", "data.workers", "data.resident")
-"""Settings that may change where a run is resumed: the weights do not depend on them."""
+_MAY_DIFFER = {
+    "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing",
+}  # fmt: skip
+"""Settings that may change where a run is resumed: the weights do not depend on them, but for rounding."""
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -73,6 +76,8 @@ def pretrain(config: PretrainConfig) -> Path:
         resume = _resume_path(config, run)
         if resume is None:
             fit_population(model, data.train, config.seed)
+        if config.model.compile:
+            compile_blocks(model)
         trainer = _trainer(config, run, describe)
         with continued_log(run.path / "logs"):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)

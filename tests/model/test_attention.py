@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn.functional import softmax
 
@@ -29,6 +30,24 @@ def test_attention_equals_the_plain_formula():
     logits = q @ k.mT * 4**-0.5 + bias.query @ bias.key.mT
     expected = attention.out_proj((softmax(logits, dim=-1) @ v).transpose(1, 2).flatten(2))
     torch.testing.assert_close(attention(x, bias, context=context), expected)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_attention_is_one_fused_kernel_that_keeps_no_matrix(kind):
+    attention, x = PlacedAttention(24, 6), torch.randn(2, 50, 24)
+    bias = DistanceBias(6)(places(50, 0), places(50, 0))
+    kept = []
+    with (
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen,
+        torch.autocast("cpu", kind, enabled=kind != torch.float32),
+        torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.shape) or tensor, lambda t: t),
+    ):
+        attention(x, bias).float().sum().backward()
+    names = {event.key for event in seen.key_averages()}
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in names
+    assert "aten::_softmax" not in names
+    assert kept
+    assert not any(shape[-2:] == (50, 50) for shape in kept)
 
 
 def test_a_block_starts_as_the_identity():

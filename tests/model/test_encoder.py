@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from fmrifm.model.draws import draw, take
+from fmrifm.model.encoder import Encoder
 
 
 @pytest.fixture
@@ -29,3 +30,34 @@ def test_with_nothing_hidden_it_is_the_plain_encoder(model, inputs, signal):
     encoded = model.encoder(take(coefficients, visible), take(places, visible))
     plain = model.features(signal, torch.tensor([2.0, 2.0, 1.5]))
     torch.testing.assert_close(encoded, take(plain, visible), atol=1e-5, rtol=1e-5)
+
+
+def kept_bytes(encoder: Encoder, coefficients: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Loss of an encoder pass, its gradients set, and the bytes that it kept for them."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = encoder(coefficients, places).square().mean()
+    loss.backward()
+    return loss, sum(kept.values())
+
+
+def test_checkpointing_gives_the_same_gradients_and_keeps_less(model, inputs):
+    layers, width = 4, 24
+    torch.manual_seed(0)
+    plain = Encoder(patch=3, width=width, layers=layers, heads=6)
+    for parameter in plain.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    frugal = Encoder(patch=3, width=width, layers=layers, heads=6, checkpointing=True)
+    frugal.load_state_dict(plain.state_dict())
+    (loss, much), (same, little) = kept_bytes(plain, *inputs), kept_bytes(frugal, *inputs)
+    assert torch.equal(loss, same)
+    for one, two in zip(plain.parameters(), frugal.parameters(), strict=True):
+        assert torch.equal(one.grad, two.grad)
+    batch, tokens = inputs[0].shape[:2]
+    block_inputs = layers * batch * tokens * width * 4  # kept outside of autograd's sight
+    assert little + block_inputs < 0.2 * much

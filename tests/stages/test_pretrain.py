@@ -155,6 +155,46 @@ def test_a_rule_that_cannot_hide_the_share_leaves_no_folder(pretrain_settings, t
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method")  # the compiler's own
+def test_a_model_that_cannot_be_compiled_is_trained_all_the_same(
+    pretrain_settings, undisturbed, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nowhere/c++",))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    model = ModelConfig(width=24, layers=1, heads=2, queries=16, compile=True, checkpointing=True)
+    run = pretrain(pretrain_settings(tmp_path / "run", model=model))
+    assert "model.compile: this machine cannot compile the model (" in capsys.readouterr().err
+    ours, theirs = weights(run), weights(undisturbed)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, atol=1e-4, rtol=1e-3, msg=name)
+
+
+class Sums(Callback):
+    """Notes in which precision validation adds up, and how a step computes."""
+
+    def __init__(self) -> None:
+        self.types: set[torch.dtype] = set()
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for block in pl_module.model.encoder.blocks:
+            block.attn.to_q.register_forward_hook(lambda *call: self.types.add(call[2].dtype))
+
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
+        self.types.add(pl_module._sums.dtype)
+
+
+def test_in_bfloat16_weights_and_validation_sums_stay_float32(pretrain_settings, undisturbed, tmp_path):
+    run = pretrain(pretrain_settings(tmp_path / "run", {"precision": "bf16-mixed", "callbacks": (sums := Sums())}))
+    assert sums.types == {torch.bfloat16, torch.float32}
+    assert {tensor.dtype for name, tensor in weights(run).items() if name.startswith("model.")} == {torch.float32}
+    scores, others = (json.loads((path / "metrics.json").read_text())["scores"] for path in (run, undisturbed))
+    for name, score in scores.items():
+        assert score["value"] == pytest.approx(others[name]["value"], abs=0.01)
+        assert score["value"] != others[name]["value"]
+
+
 def test_nothing_to_resume_says_so_and_leaves_no_folder(pretrain_settings, tmp_path):
     with pytest.raises(CheckpointError, match=r"resume\.ckpt: missing, so there is nothing to resume"):
         pretrain(pretrain_settings(tmp_path / "run", resume=True))
