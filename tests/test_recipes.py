@@ -1,17 +1,22 @@
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from lightning import Trainer
 
+from fmrifm.atlas import Atlas
 from fmrifm.config import InfoConfig, ReportConfig
+from fmrifm.data.grid import Grid
 from fmrifm.data.store import Store
 from fmrifm.errors import ConfigError
 from fmrifm.recipes import SETTINGS, build_parser, fill, parse, read_recipe
 from fmrifm.resources import resource
 from fmrifm.stages.folder import run_folder
+from fmrifm.training.checkpoint import build_model
 
 RECIPES = sorted(resource("pipelines").glob("*.yaml"))
 SECTIONS = [(recipe.stem, section) for recipe in RECIPES for section in yaml.safe_load(recipe.read_text())]
@@ -99,6 +104,17 @@ def test_recipes_add_up_setting_by_setting_and_the_later_wins(recipe: Path, tmp_
     assert (settings.masking.kind, settings.masking.ratio, settings.model.width, settings.seed) == ("tube", 0.5, 12, 7)
     assert (settings.trainer["max_epochs"], settings.trainer["precision"]) == (20, "bf16-mixed")
     assert parse("pretrain", [*words[1:3], words[0], *words[3:]]).seed == 5
+
+
+@pytest.mark.parametrize("size", ["tiny", "small", "base", "large"])
+def test_a_size_goes_with_a_recipe_and_has_the_parameters_that_it_says(size: str, grid: Grid, atlas: Atlas) -> None:
+    settings = parse("pretrain", ["--config", "adhd200_region", "--config", size, *NEEDED["pretrain"]])
+    assert (settings.masking.kind, settings.tokens.patch_volumes, settings.model.queries) == ("region", 12, 256)
+    with torch.device("meta"):
+        model = build_model(grid, atlas, settings.tokens, settings.model)
+    said = re.search(r"A size: ([\d.]+) M parameters", resource("pipelines", f"{size}.yaml").read_text())
+    assert said is not None
+    assert sum(part.numel() for part in model.parameters()) == pytest.approx(1e6 * float(said[1]), rel=0.02)
 
 
 def test_a_recipe_without_sections_holds_the_settings_of_one_command(tmp_path: Path) -> None:
