@@ -20,7 +20,7 @@ from fmrifm.evaluation.metrics import Score, by_subject, classification_scores
 from fmrifm.evaluation.splits import Fold, labelled_scans, make_folds
 from fmrifm.stages.finetune import fit_and_predict
 from fmrifm.stages.folder import RunFolder, run_folder
-from fmrifm.stages.inputs import labelled, same_grid
+from fmrifm.stages.inputs import labelled, on_grid_of, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 
 
@@ -32,7 +32,10 @@ def evaluate(config: EvaluateConfig) -> Path:
         DataError: The store or its labels do not serve.
     """
     store, pretrained = Store(config.store), load_pretrained(config.checkpoint)
-    same_grid(pretrained, store)
+    if _is_finetuned(config):
+        same_grid(pretrained, store)
+    else:
+        pretrained = on_grid_of(store, pretrained)
     with run_folder("evaluate", config, store) as run:
         scans, folds, predictions = _classifier(config, store, pretrained, run)
         predictions.to_csv(run.path / "predictions.tsv", sep="\t", index=False)
@@ -48,12 +51,16 @@ def evaluate(config: EvaluateConfig) -> Path:
     return run.path
 
 
+def _is_finetuned(config: EvaluateConfig) -> bool:
+    return (Path(config.checkpoint) / "predictions.tsv").is_file()
+
+
 def _classifier(
     config: EvaluateConfig, store: Store, pretrained: Pretrained, run: RunFolder
 ) -> tuple[pd.DataFrame, list[Fold], pd.DataFrame]:
     """Held-out predictions: those of a fine-tuned run, or fitted here on a pretrained one."""
     finetuned = Path(config.checkpoint)
-    if not (finetuned / "predictions.tsv").is_file():
+    if not _is_finetuned(config):
         scans = labelled(store, config.target, pretrained)
         folds = make_folds(scans, config)
         return scans, folds, fit_and_predict(config, store, pretrained, scans, folds, run)

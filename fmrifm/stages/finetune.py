@@ -16,7 +16,7 @@ from fmrifm.evaluation.leakage import leaks
 from fmrifm.evaluation.metrics import by_subject, classification_scores
 from fmrifm.evaluation.splits import Fold, make_folds
 from fmrifm.stages.folder import RunFolder, run_folder
-from fmrifm.stages.inputs import labelled, same_grid
+from fmrifm.stages.inputs import labelled, on_grid_of
 from fmrifm.training.checkpoint import Pretrained, load_pretrained, save_pretrained
 from fmrifm.training.classifiers import save_fold
 
@@ -27,11 +27,11 @@ def finetune(config: FinetuneConfig) -> Path:
     """Fit and predict every fold; return the run folder.
 
     Raises:
-        DataError: The store lies on another grid than the checkpoint, or its labels do not serve.
+        DataError: The store's labels do not serve.
         CheckpointError: No pretrained model there.
     """
-    store, pretrained = Store(config.store), load_pretrained(config.checkpoint)
-    same_grid(pretrained, store)
+    store = Store(config.store)
+    pretrained = on_grid_of(store, load_pretrained(config.checkpoint))
     with run_folder("finetune", config, store) as run:
         scans = labelled(store, config.target, pretrained)
         folds = make_folds(scans, config)

@@ -8,6 +8,7 @@ from fmrifm.data.store import Store
 from fmrifm.errors import DataError
 from fmrifm.evaluation.splits import labelled_scans
 from fmrifm.training.checkpoint import Pretrained
+from fmrifm.training.transfer import carried_over
 
 
 def long_enough(store: Store, volumes: int) -> pd.DataFrame:
@@ -36,6 +37,20 @@ def labelled(store: Store, target: str, pretrained: Pretrained) -> pd.DataFrame:
     return scans.reset_index(drop=True)
 
 
+def on_grid_of(store: Store, pretrained: Pretrained) -> Pretrained:
+    """Carry a model over to a store's voxels and regions where they are not its own, and say so."""
+    try:
+        same_grid(pretrained, store)
+    except DataError:
+        spacing = " x ".join(f"{edge:g}" for edge in store.grid.spacing_mm)
+        Console(stderr=True).print(
+            f"The model was pretrained on other voxels or regions than those of {store.path}: its tokens are cut "
+            f"anew, for {spacing} mm and {store.atlas.origin}."
+        )
+        return carried_over(pretrained, store.grid, store.atlas)
+    return pretrained
+
+
 def same_grid(pretrained: Pretrained, store: Store) -> None:
     """Refuse a store whose voxels or regions are not those of the checkpoint.
 
@@ -47,10 +62,10 @@ def same_grid(pretrained: Pretrained, store: Store) -> None:
     if not (same and np.array_equal(ours.mask, theirs.mask)):
         raise DataError(
             f"{store.path}: its grid is {theirs.shape} at {theirs.spacing_mm} mm, the checkpoint's {ours.shape} at "
-            f"{ours.spacing_mm} mm. Prepare the scans with the same spacing_mm."
+            f"{ours.spacing_mm} mm. Prepare the scans with the same spacing_mm, or fine-tune on them first."
         )
     if not np.array_equal(pretrained.atlas.labels, store.atlas.labels):
         raise DataError(
             f"{store.path}: its regions ({store.atlas.origin}) are not those that the checkpoint was pretrained with "
-            f"({pretrained.atlas.origin}). Prepare the scans with the same atlas."
+            f"({pretrained.atlas.origin}). Prepare the scans with the same atlas, or fine-tune on them first."
         )

@@ -26,7 +26,7 @@ from fmrifm.errors import CheckpointError
 from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.model.tokens import tokenizer_for
 
-FORMAT = 1
+FORMAT = 2
 NORMALISATION = "per-voxel z-score over time, within the scan"
 
 

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from fmrifm.atlas import Atlas
 from fmrifm.cli import main
 from fmrifm.config import EncoderMode, FinetuneConfig
+from fmrifm.data.grid import Grid
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.data.windows import Windows
@@ -127,16 +129,22 @@ def test_a_folder_without_a_checkpoint_is_refused(on_runs, tmp_path):
         finetune(FinetuneConfig(**{**on_runs(""), "checkpoint": str(tmp_path), "out": str(tmp_path / "run")}))
 
 
-@pytest.mark.parametrize(("part", "said"), [("grid", "its grid is .* the checkpoint's"), ("atlas", "its regions")])
-def test_a_store_on_another_grid_or_atlas_is_refused(on_runs, store_path, tmp_path, part, said):
+def test_a_model_is_fine_tuned_on_scans_of_another_grid_and_atlas(on_runs, store_path, tmp_path, capsys):
     store = Store(store_path)
-    grid, atlas = store.grid, store.atlas
-    if part == "grid":
-        grid = type(grid)(affine=grid.affine @ np.diag([2, 2, 2, 1]), mask=grid.mask)
-    else:
-        atlas = type(atlas)(labels=atlas.labels[::-1].copy(), regions=atlas.regions)
-    with StoreWriter(tmp_path / "other.zarr", grid=grid, atlas=atlas, settings={}):
-        pass
+    keep = store.grid.coordinates_mm[:, 0] > store.grid.coordinates_mm[:, 0].min()
+    mask = store.grid.image(keep.astype(np.uint8)).get_fdata() > 0
+    grid = Grid(affine=store.grid.affine, mask=mask)
+    labels = np.where(store.atlas.labels[keep] == 41, 95, store.atlas.labels[keep])
+    with StoreWriter(
+        tmp_path / "other.zarr", grid=grid, atlas=Atlas(labels=labels, regions=store.atlas.regions), settings={}
+    ) as writer:
+        for row in store.scans.to_dict("records"):
+            key, known = row["scan"], {name: row[name] for name in ("scan", "subject", "site", "tr_s", "dx")}
+            writer.add(known, store.window(key)[:, keep], store.mean(key)[keep], store.deviation(key)[keep])
     settings = {**on_runs(""), "store": str(tmp_path / "other.zarr"), "out": str(tmp_path / "run")}
-    with pytest.raises(DataError, match=said):
-        finetune(FinetuneConfig(**settings))
+    run = finetune(FinetuneConfig(**settings, folds=2))
+    assert "its tokens are cut anew" in " ".join(capsys.readouterr().err.split())
+    found, _ = load_folds(run)
+    assert found.grid.mask.sum() == keep.sum()
+    assert 41 not in found.model.tokenizer.values
+    assert sorted(pd.read_csv(run / "predictions.tsv", sep="\t")["subject"]) == LABELLED

@@ -49,7 +49,7 @@ def test_what_the_use_of_a_model_depends_on_travels_with_it(saved, pretrained):
 
 def test_the_files_say_what_they_are(saved):
     content = json.loads(saved.with_suffix(".json").read_text())
-    assert {"fmrifm_checkpoint": 1, "kind": "pretrained"}.items() <= content.items()
+    assert {"fmrifm_checkpoint": 2, "kind": "pretrained"}.items() <= content.items()
     assert content["normalisation"] == "per-voxel z-score over time, within the scan"
     assert content["model"]["width"] == 24
     names = {"grid.mask", "atlas.labels", "normalisation.mean", "normalisation.deviation"}
@@ -76,8 +76,8 @@ def test_a_missing_half_is_named(saved):
 
 
 def test_another_format_is_refused_by_name(saved):
-    change(saved.with_suffix(".json"), fmrifm_checkpoint=2)
-    with pytest.raises(CheckpointError, match=r"format and kind \(2, 'pretrained'\), expected \(1, 'pretrained'\)"):
+    change(saved.with_suffix(".json"), fmrifm_checkpoint=1)
+    with pytest.raises(CheckpointError, match=r"format and kind \(1, 'pretrained'\), expected \(2, 'pretrained'\)"):
         load_pretrained(saved)
 
 
