@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import fmrifm
@@ -98,6 +99,22 @@ def test_two_processes_train_together_and_nothing_but_progress_is_printed(words:
     assert "Warning" not in done.stdout
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert provenance["command"].startswith(f"fmrifm pretrain --config {tmp_path}")
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_masks_on_one_process_and_on_two(words: list[str], tmp_path: Path) -> None:
+    """Weights that stand still are scored the same only if every window is masked and drawn the same."""
+    scores = []
+    for devices, batch in ((1, 4), (2, 2)):
+        out = tmp_path / f"{devices}"
+        still = ["--optim.lr", "1e-30", "--optim.batch_size", str(batch), "--trainer.max_epochs", "1"]
+        command = [*words, "--out", str(out), "--trainer.devices", str(devices), *still]
+        done = subprocess.run([sys.executable, "-m", "fmrifm", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        log = pd.read_csv(out / "logs" / "metrics.csv")
+        scores.append(log[["val/r2_voxel", "val/r2_region"]].dropna().to_numpy())
+    assert scores[0].any()
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_the_overview_needs_no_pytorch() -> None:

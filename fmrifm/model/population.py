@@ -52,7 +52,8 @@ class PopulationPrior(nn.Module):
             seed: Seed of the randomised decomposition.
         """
         variance = torch.from_numpy(sample.var(axis=0))
-        count = max(1, min(self.loadings.shape[1], int(len(sample) / VOLUMES_A_COMPONENT)))
+        most = min(len(sample) / VOLUMES_A_COMPONENT, sample.shape[1] / 2)
+        count = max(1, min(self.loadings.shape[1], int(most)))
         pca = PCA(count, copy=False, svd_solver="randomized", random_state=seed).fit(sample)
         scale = torch.from_numpy(pca.explained_variance_ - pca.noise_variance_).clamp(min=0).sqrt()
         self.loadings.zero_()

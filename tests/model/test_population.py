@@ -105,6 +105,14 @@ def test_before_it_is_fitted_and_where_nothing_varies_it_expects_nothing(tokeniz
     assert not prior.loadings[2].abs().max() > 1e-3
 
 
+def test_a_small_brain_gives_few_components():
+    prior = PopulationPrior(9, 20)
+    prior.fit(planted(9), seed=0)
+    assert prior.loadings.isfinite().all()
+    assert not prior.loadings[:, 4:].any()
+    assert (prior.precision > 0).all()
+
+
 def test_a_sample_of_few_volumes_gives_few_components(tokenizer):
     prior = PopulationPrior(tokenizer.voxels, 9)
     prior.fit(planted(tokenizer.voxels, 6), seed=0)
