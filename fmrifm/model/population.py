@@ -75,7 +75,7 @@ class PopulationPrior(nn.Module):
             Shape (B, Q, P, p); what stands in padded places means nothing.
         """
         with torch.autocast(tokens.device.type, enabled=False):
-            scores = self._scores(tokens.float(), covered, drawn.visible, tokenizer)
+            scores = self._scores(tokens.to(self.loadings.dtype), covered, drawn.visible, tokenizer)
             everywhere = (self.loadings @ scores).unflatten(0, (len(tokens), -1))  # (B, T, V, p)
         chunks = len(tokenizer.region)
         window = torch.arange(len(tokens), device=tokens.device)[:, None, None]

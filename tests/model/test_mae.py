@@ -79,6 +79,23 @@ def test_the_model_without_one_starts_as_a_smoother_that_says_half_of_what_the_n
     torch.testing.assert_close(result.prediction, result.target / 2, atol=1e-2, rtol=0)
 
 
+@pytest.mark.parametrize("width", [24, 192])
+def test_bfloat16_is_within_a_hundredth_of_float64(width, model, signal):
+    torch.manual_seed(1)
+    model = MaskedAutoencoder(model.tokenizer, ModelConfig(width=width, layers=4, heads=6, components=3)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape))
+    drawn = draw_tokens(MASKERS["random"](model.tokenizer.pool, 0.6)(len(signal), generator()), generator())
+    seen = memories(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        quick = model(signal, covered(signal), TR_S, drawn).prediction.double()
+    model = model.double()
+    exact = model(signal.double(), covered(signal), TR_S.double(), drawn).prediction
+    for found, expected in ((seen[0].double(), seen[1]), (quick, exact)):
+        assert (found - expected).norm() < 1e-2 * expected.norm()
+
+
 def test_every_weight_of_the_model_gets_a_gradient(model, signal):
     hidden = MASKERS["region"](model.tokenizer.pool, 0.6)(len(signal), generator())
     result = model(signal, covered(signal), TR_S, draw_tokens(hidden, generator()))
