@@ -6,7 +6,7 @@ given the visible ones (probabilistic PCA: Tipping and Bishop 1999, J. R. Stat. 
 The decoder starts there, so that the network learns what the average brain does not tell.
 
 Axes: B windows, T time patches, N tokens = T * K chunks, P voxels of a chunk (padded), p volumes of a patch,
-V brain voxels, C components, Q queries, S volumes of a sample, n chunks that are visible in a time patch.
+V brain voxels, C components, Q queries, S volumes of a sample, n chunks that are chosen in a time patch.
 """
 
 import numpy as np
@@ -84,29 +84,41 @@ class PopulationPrior(nn.Module):
 
     def _scores(self, tokens: Tensor, covered: Tensor, visible: Tensor, tokenizer: Tokenizer) -> Tensor:
         """Mean scores of the components given the visible voxels of each time patch, shape (B * T, C, p)."""
-        chunk, shown = visible_by_patch(visible, tokenizer)
+        shown = visible_by_patch(visible, tokenizer)
+        covered = covered.repeat_interleave(tokenizer.patches, dim=0)
+        if 2 * shown.sum() <= shown.numel():
+            told = self._told_by(shown, covered, tokenizer)
+        else:  # few chunks are hidden: what all voxels tell, less what the hidden ones would
+            told = self._told_by_all(covered, tokenizer) - self._told_by(~shown, covered, tokenizer)
+        values = tokens.unflatten(1, (tokenizer.patches, -1)).flatten(0, 1)
+        said = self._said(values.masked_fill(~shown[..., None, None], 0.0), covered, tokenizer)
+        return torch.cholesky_solve(said, torch.linalg.cholesky(told + torch.eye(told.shape[1], device=told.device)))
+
+    def _told_by(self, chosen: Tensor, covered: Tensor, tokenizer: Tokenizer) -> Tensor:
+        """How much chosen chunks (B * T, K) tell of the scores: a precision, shape (B * T, C, C)."""
+        chunk = chosen.byte().argsort(dim=1, descending=True, stable=True)[:, : int(chosen.sum(dim=1).max())]
         voxel = tokenizer.voxel[chunk].flatten(1)  # (B * T, n * P)
-        seen = (tokenizer.valid[chunk] & shown[..., None]).flatten(1)
-        seen &= covered.repeat_interleave(tokenizer.patches, dim=0).gather(1, voxel)
-        row = torch.arange(len(chunk), device=chunk.device)[:, None]
-        values = tokens.unflatten(1, (tokenizer.patches, -1)).flatten(0, 1)[row, chunk].flatten(1, 2)
+        there = (tokenizer.valid[chunk] & chosen.gather(1, chunk)[..., None]).flatten(1)
         loadings = self.loadings[voxel]
-        weighted = (loadings * (self.precision[voxel] * seen)[..., None]).mT
-        identity = torch.eye(loadings.shape[2], device=tokens.device)
-        # Filled, not weighted with 0: places that are not seen may hold anything.
-        observed = weighted @ values.masked_fill(~seen[..., None], 0.0)
-        return torch.cholesky_solve(observed, torch.linalg.cholesky(weighted @ loadings + identity))
+        return (loadings * (self.precision[voxel] * (there & covered.gather(1, voxel)))[..., None]).mT @ loadings
+
+    def _told_by_all(self, covered: Tensor, tokenizer: Tokenizer) -> Tensor:
+        """How much all voxels of the pool that are covered tell of the scores, shape (B * T, C, C)."""
+        in_pool = torch.zeros_like(covered[0]).index_fill(0, tokenizer.voxel[tokenizer.valid], True)
+        each, which = torch.unique(covered & in_pool, dim=0, return_inverse=True)  # few scans in a batch of windows
+        told = [(self.loadings * (self.precision * row)[:, None]).T @ self.loadings for row in each]
+        return torch.stack(told)[which]
+
+    def _said(self, values: Tensor, covered: Tensor, tokenizer: Tokenizer) -> Tensor:
+        """What values (B * T, K, P, p) say of the scores, each voxel by its precision, shape (B * T, C, p)."""
+        windows = values.unflatten(0, (-1, tokenizer.patches)).flatten(1, 2)
+        volumes = tokenizer.join(windows).unflatten(1, (tokenizer.patches, -1)).flatten(0, 1)
+        # Filled, not multiplied with 0: voxels that a scan does not cover may hold anything.
+        return (volumes.masked_fill(~covered[:, None], 0.0) @ (self.loadings * self.precision[:, None])).mT
 
 
-def visible_by_patch(visible: Tensor, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-    """Sort visible tokens (B, N visible) by time patch.
-
-    Returns:
-        Chunks of each window's time patches, shape (B * T, n), n as many as the fullest has; True where
-        a chunk is visible, same shape: the others pad.
-    """
-    chunks = len(tokenizer.region)
-    shown = torch.zeros(len(visible), tokenizer.patches * chunks, dtype=torch.bool, device=visible.device)
-    shown = shown.scatter(1, visible, True).view(-1, chunks)
-    chunk = shown.byte().argsort(dim=1, descending=True, stable=True)[:, : int(shown.sum(dim=1).max())]
-    return chunk, shown.gather(1, chunk)
+def visible_by_patch(visible: Tensor, tokenizer: Tokenizer) -> Tensor:
+    """Tell which chunks are among visible tokens (B, N visible): True there, shape (B * T, K)."""
+    tokens = tokenizer.patches * len(tokenizer.region)
+    shown = torch.zeros(len(visible), tokens, dtype=torch.bool, device=visible.device)
+    return shown.scatter(1, visible, True).view(-1, len(tokenizer.region))

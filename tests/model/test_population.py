@@ -24,10 +24,11 @@ def prior(tokenizer: Tokenizer) -> PopulationPrior:
     return prior
 
 
-@pytest.fixture
-def drawn(tokenizer: Tokenizer, signal: torch.Tensor) -> Draw:
+@pytest.fixture(params=[0.7, 0.2])
+def drawn(request, tokenizer: Tokenizer, signal: torch.Tensor) -> Draw:
+    """Most is hidden, or little: the two ways to add up what is seen."""
     generator = torch.Generator().manual_seed(0)
-    return draw_tokens(MASKERS["random"](tokenizer.pool, 0.6)(len(signal), generator), generator)
+    return draw_tokens(MASKERS["random"](tokenizer.pool, request.param)(len(signal), generator), generator)
 
 
 @pytest.fixture
@@ -84,10 +85,8 @@ def test_hidden_and_uncovered_voxels_are_not_looked_at(prior, tokenizer, signal,
 
 def test_visible_chunks_are_told_by_time_patch(tokenizer):
     chunks = len(tokenizer.region)
-    chunk, shown = visible_by_patch(torch.tensor([[chunks + 2, 0, 3, chunks]]), tokenizer)
-    assert [sorted(row[there].tolist()) for row, there in zip(chunk, shown, strict=True)] == [[0, 3], [0, 2]]
-    chunk, shown = visible_by_patch(torch.tensor([[4, 0, 3]]), tokenizer)
-    assert shown.tolist() == [[True] * 3, [False] * 3]
+    shown = visible_by_patch(torch.tensor([[chunks + 2, 0, 3, chunks]]), tokenizer)
+    assert [torch.nonzero(row)[:, 0].tolist() for row in shown] == [[0, 3], [0, 2]]
 
 
 def test_noise_counts_as_shared_by_neighbours(prior):
