@@ -5,6 +5,7 @@ Axes: B windows, t volumes, V brain voxels, N tokens, Q predicted tokens, P voxe
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from fmrifm.config import ModelConfig
@@ -70,6 +71,13 @@ class MaskedAutoencoder(nn.Module):
         """
         tokens = self.tokenizer.split(signal)
         return self.reconstruct(tokens, self.tokenizer.project(tokens), covered, tr_s, drawn)
+
+    def expect(self, signal: Tensor, covered: Tensor, drawn: Draw) -> Reconstruction:
+        """As `forward`, by the population prior alone, or by the temporal mean, 0, where there is none."""
+        tokens = self.tokenizer.split(signal)
+        target = take(tokens, drawn.query)
+        guess = torch.zeros_like(target) if self.prior is None else self.prior(tokens, covered, drawn, self.tokenizer)
+        return Reconstruction(guess, target, countable(self.tokenizer, covered, drawn.query), drawn.query)
 
     def reconstruct(
         self, tokens: Tensor, coefficients: Tensor, covered: Tensor, tr_s: Tensor, drawn: Draw

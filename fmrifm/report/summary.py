@@ -69,7 +69,10 @@ def _reconstruction(run: Run) -> list[str]:
     if (score := run.scores.get("r2_voxel")) is None:
         return []
     stands = verdict(score, Score(0, 0, 0))
-    return [f"Hidden voxels of held-out subjects are reconstructed with R² {score.full()}: {stands} the trivial 0."]
+    sentence = f"Hidden voxels of held-out subjects are reconstructed with R² {score.full()}: {stands} the trivial 0"
+    for name, scores in run.baselines.items():
+        sentence += f"; the {name} alone reaches {scores['r2_voxel']}"
+    return [f"{sentence}."]
 
 
 def _classification(run: Run) -> list[str]:

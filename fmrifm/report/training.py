@@ -16,15 +16,20 @@ TRIVIAL = "trivial (0)"
 def training_section(run: Run, title: str) -> Section:
     """Show how one pretraining went."""
     scores = run.scores
-    rows = [[label(metric), str(scores[metric]), str(scores[metric].n)] for metric in ordered(scores)]
+    rows = [
+        [name, label(metric), str(found[metric]), str(found[metric].n)]
+        for name, found in {"model": scores, **run.baselines}.items()
+        for metric in ordered(found)
+    ]
     caption = (
-        "Reconstruction of held-out subjects with 95 % intervals. The trivial predictor, each voxel's mean, has 0."
+        "Reconstruction of held-out subjects with 95 % intervals. The trivial predictor, each voxel's mean, has 0; the "
+        "population prior is what the network starts from, the covariance of the training scans' average brain."
     )
     picture = run.path / "reconstruction.npz"
     return Section(
         title=title,
         pictures=[*_curves(run), *([reconstruction(picture)] if picture.exists() else [])],
-        tables=[Table(caption=caption, columns=["score", "value", "n"], rows=rows)] if rows else [],
+        tables=[Table(caption=caption, columns=["predictor", "score", "value", "n"], rows=rows)] if rows else [],
     )
 
 
@@ -36,8 +41,8 @@ def _curves(run: Run) -> list[Picture]:
     skills = _series(log, {"val/r2_voxel": "voxels", "val/r2_region": "region means"})
     pictures = []
     if losses:
-        caption = "Loss over hidden voxels. Predicting 0 everywhere would give about 1."
-        pictures.append(curves(losses, "loss (mean squared error, z²)", caption))
+        caption = "Loss over hidden voxels. By mean squared error alone, predicting 0 everywhere would give about 1."
+        pictures.append(curves(losses, "loss (by default mean squared error, z²)", caption))
     if skills:
         caption = (
             "Validation R² of what was hidden, on held-out subjects. Dotted: the trivial predictor, each voxel's mean."

@@ -38,6 +38,9 @@ _MAY_DIFFER = {
 }  # fmt: skip
 """Settings that may change where a run is resumed: the weights do not depend on them, but for rounding."""
 
+PRIOR = "population prior"
+"""Baseline of a pretraining: what the decoder starts from, without the network."""
+
 
 def pretrain(config: PretrainConfig) -> Path:
     """Pretrain and return the run folder.
@@ -159,6 +162,8 @@ def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]
     windows = Windows(store, held, config.tokens.window_volumes)
     masker = masker_for(best.model.tokenizer.pool, config.masking)
     subjects = store.scans.set_index("scan").loc[held, "subject"].to_numpy()
-    run.write_metrics(reconstruction_scores(best.model, windows, masker, subjects, config.seed))
+    score = partial(reconstruction_scores, best.model, windows, masker, subjects, config.seed)
+    expected = score(lambda batch, _, drawn: best.model.expect(batch.signal, batch.covered, drawn))
+    run.write_metrics(score(), baselines={PRIOR: expected} if best.model.prior else None)
     drawn = picture(best.model, windows, masker, store.grid, config.seed)
     np.savez_compressed(run.path / "reconstruction.npz", allow_pickle=False, **drawn)

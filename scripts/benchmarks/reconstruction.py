@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -27,8 +28,9 @@ from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.fillin import FillIn, NearestCopy, PcaFillIn, filled_in
 from fmrifm.evaluation.metrics import Score
-from fmrifm.evaluation.reconstruction import reconstruction_scores
+from fmrifm.evaluation.reconstruction import Predict, reconstruction_scores
 from fmrifm.masking import MASKERS
+from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.recipes import fill
 from fmrifm.stages.prepare import prepare
 from fmrifm.stages.pretrain import pretrain
@@ -63,8 +65,10 @@ def main() -> None:
                 figures[f"{masking}, {steps} steps: pretrain, start to scores (s)"] = time.perf_counter() - start
                 score = scorer(path, load_pretrained(run), masking, validation)
                 figures |= told(f"{masking}, {steps} steps: model", score(None))
+            model = load_pretrained(run).model
+            figures |= told(f"{masking}: prior alone", score(prior_alone(model)))
             for rival, fill_in in rivals(path, load_pretrained(run), validation).items():
-                figures |= told(f"{masking}: {rival}", score(fill_in))
+                figures |= told(f"{masking}: {rival}", score(partial(filled_in, fill_in, model.tokenizer)))
     show(figures, {}, asked.json)
 
 
@@ -98,19 +102,19 @@ def train(store: Path, masking: str, steps: int, validation: float, run: Path) -
 
 def scorer(
     path: Path, pretrained: Pretrained, masking: str, validation: float
-) -> Callable[[FillIn | None], dict[str, Score]]:
+) -> Callable[[Predict | None], dict[str, Score]]:
     """Score the model, or a rival in its place, on the held-out scans."""
     store, model = Store(path), pretrained.model
     _, held = parts(store, validation)
     windows = Windows(store, held, pretrained.tokens.window_volumes)
     subjects = store.scans.set_index("scan").loc[held, "subject"].to_numpy()
     masker = MASKERS[masking](model.tokenizer.pool, 0.75)
+    return partial(reconstruction_scores, model, windows, masker, subjects, SEED)
 
-    def score(fill_in: FillIn | None) -> dict[str, Score]:
-        predict = None if fill_in is None else (lambda *drawn: filled_in(fill_in, model.tokenizer, *drawn))
-        return reconstruction_scores(model, windows, masker, subjects, SEED, predict)
 
-    return score
+def prior_alone(model: MaskedAutoencoder) -> Predict:
+    """What the network starts from."""
+    return lambda batch, _, drawn: model.expect(batch.signal, batch.covered, drawn)
 
 
 def rivals(path: Path, pretrained: Pretrained, validation: float) -> dict[str, FillIn]:

@@ -64,6 +64,8 @@ def test_a_model_with_a_prior_starts_by_repeating_what_it_expects(model, signal)
     expected = model.prior(model.tokenizer.split(signal), covered(signal), drawn, model.tokenizer)
     assert expected.any()
     assert torch.equal(fresh(signal, covered(signal), TR_S, drawn).prediction, expected)
+    whole = model(signal, covered(signal), TR_S, drawn)._replace(prediction=expected)
+    assert all(map(torch.equal, model.expect(signal, covered(signal), drawn), whole))
 
 
 @pytest.mark.parametrize("decoder_width", [None, 48])

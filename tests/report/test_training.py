@@ -8,7 +8,7 @@ def test_a_pretraining_shows_curves_scores_and_a_volume(make_run):
     assert "validation from" in loss.svg
     assert "region means from" in skill.svg
     assert volume.wide
-    assert section.tables[0].rows[0] == ["R² of hidden voxels", "0.31 (0.29 to 0.33)", "30"]
+    assert section.tables[0].rows[0] == ["model", "R² of hidden voxels", "0.31 (0.29 to 0.33)", "30"]
 
 
 def test_rows_that_lack_a_value_are_left_out_of_its_curve(make_run):

@@ -56,8 +56,9 @@ def test_a_run_leaves_the_files_that_others_read(pretrained_run):
 def test_the_scores_are_those_of_the_held_out_subjects(pretrained_run):
     metrics = json.loads((pretrained_run / "metrics.json").read_text())
     assert set(metrics) == {"scores", "baselines", "folds", "leakage"}
-    assert set(metrics["scores"]) == {"r2_voxel", "r2_region"}
-    for score in metrics["scores"].values():
+    expected = metrics["baselines"]["population prior"]
+    assert set(metrics["scores"]) == set(expected) == {"r2_voxel", "r2_region"}
+    for score in [*metrics["scores"].values(), *expected.values()]:
         assert set(score) == {"value", "ci_low", "ci_high", "n"}
         assert score["ci_low"] <= score["value"] <= score["ci_high"]
         assert score["n"] == 2  # a fifth of twelve
