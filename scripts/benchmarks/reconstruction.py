@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from fmrifm.stages.pretrain import pretrain
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 from fmrifm.training.datamodule import split_subjects
 
-COMPONENTS = (5, 10, 25, 50, 100, 200, 400, 800)
+COMPONENTS = (5, 10, 25, 50, 60, 70, 80, 100, 200, 400, 800)
 SAMPLE = 6000
 """Most training volumes that the rival's components are made of."""
 SEED = 0
@@ -82,7 +83,8 @@ def one_run(bold: Path, atlas: Path, folder: Path) -> Path:
     table = pd.DataFrame({"subject": ["a", "b"], "path": ["a.nii.gz", "b.nii.gz"]})
     table.to_csv(folder / "table.csv", index=False)
     options = {"source": "table", "root": folder / "table.csv", "out": folder / "run.zarr", "atlas.path": atlas}
-    return prepare(fill("prepare", "adhd200_region", options))
+    with redirect_stdout(sys.stderr):  # with --json, stdout holds one object
+        return prepare(fill("prepare", "adhd200_region", options))
 
 
 def train(store: Path, masking: str, steps: int, validation: float, run: Path) -> None:
