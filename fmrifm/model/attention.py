@@ -20,7 +20,7 @@ MIRRORED = 4
 REACH_S = 10.0
 """Length scale in time of every head with a reach: BOLD beyond it tells little about now."""
 BIAS_CHANNELS = 8
-"""x, y, z, t and one for the key's own part, padded to a multiple of 8 that fused kernels like."""
+"""x, y, z, t and two for the key's own part, padded to a multiple of 8 that fused kernels like."""
 
 
 class Bias(NamedTuple):
@@ -49,13 +49,18 @@ class DistanceBias(nn.Module):
 
     def forward(self, query_places: Tensor, key_places: Tensor) -> Bias:
         """Places in mm and s, shapes (B, N, 4) and (B, M, 4)."""
-        query = query_places[:, None] * (self.scale * self.flip)[:, None]
-        key = key_places[:, None] * self.scale[:, None]
-        own = -0.5 * key.square().sum(dim=-1, keepdim=True)
+        device, exact = key_places.device.type, key_places.dtype
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else exact
+        query = (query_places[:, None] * (self.scale * self.flip)[:, None]).to(kind)
+        key = (key_places[:, None] * self.scale[:, None]).to(kind)
+        # Sums of squares reach a hundred, where 16 bits round by halves: they are made of rounded places, so that
+        # the square stays one, and given in two parts.
+        own = -0.5 * key.to(exact).square().sum(dim=-1, keepdim=True)
+        rest = (own - own.to(kind).to(exact)).to(kind)
         padding = BIAS_CHANNELS - query.shape[-1]
         return Bias(
-            query=nn.functional.pad(nn.functional.pad(query, (0, 1), value=1.0), (0, padding - 1)),
-            key=nn.functional.pad(torch.cat([key, own], dim=-1), (0, padding - 1)),
+            query=nn.functional.pad(nn.functional.pad(query, (0, 2), value=1.0), (0, padding - 2)),
+            key=nn.functional.pad(torch.cat([key, own.to(kind), rest], dim=-1), (0, padding - 2)),
         )
 
 

@@ -53,3 +53,19 @@ def test_attention_is_one_fused_kernel_that_keeps_no_matrix(kind):
 def test_a_block_starts_as_the_identity():
     x, where = torch.randn(2, 5, 24), places(5, 0)
     assert torch.equal(placed_block(24, 6)(x, attn_mask=DistanceBias(6)(where, where)), x)
+
+
+def test_in_bfloat16_heads_look_at_the_same_tokens_all_over_the_brain():
+    generator = torch.Generator().manual_seed(0)
+    places = (torch.rand(1, 300, 4, generator=generator) - 0.5) * torch.tensor([180.0, 220.0, 180.0, 60.0])
+    bias = DistanceBias(6)
+
+    def attention() -> torch.Tensor:
+        query, key = bias(places, places)
+        return (query.double() @ key.double().mT).softmax(dim=-1)
+
+    exact = attention()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = attention()
+    assert bias(places, places).query.dtype == torch.float32
+    assert (rounded - exact).abs().sum(dim=-1).max() / 2 < 0.03  # total variation; .1 and more with one part
