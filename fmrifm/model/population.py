@@ -25,6 +25,9 @@ last third of a real run .212, .214, .217, .218 and .233, .235, .236, .235."""
 VOLUMES_A_COMPONENT = 1.5
 """A sample of few volumes carries few components: all of them would describe its noise too."""
 
+LEAST_COVERED = 0.1
+"""Nothing is expected of, or from, voxels that fewer of the training volumes cover than this share."""
+
 
 class PopulationPrior(nn.Module):
     """Predicts hidden voxels, volume by volume, from a covariance that is the same for everybody.
@@ -44,23 +47,28 @@ class PopulationPrior(nn.Module):
         self.register_buffer("loadings", torch.zeros(voxels, components))
         self.register_buffer("precision", torch.zeros(voxels))
 
-    def fit(self, sample: NDArray[np.float32], seed: int) -> None:
+    def fit(self, sample: NDArray[np.float32], covered: NDArray[np.floating], seed: int) -> None:
         """Learn the covariance.
 
         Args:
-            sample: Volumes of many scans, z-scored, shape (S, V), at least two; it is overwritten.
+            sample: Volumes of many scans, z-scored, shape (S, V), at least two; 0 where a scan is not covered. It is
+                overwritten.
+            covered: Share of the volumes in which each voxel is covered, shape (V,).
             seed: Seed of the randomised decomposition.
         """
-        variance = torch.from_numpy(sample.var(axis=0))
+        share = torch.from_numpy(covered).float().clamp(min=LEAST_COVERED)
+        variance = torch.from_numpy(sample.var(axis=0)) / share
         most = min(len(sample) / VOLUMES_A_COMPONENT, sample.shape[1] / 2)
         count = max(1, min(self.loadings.shape[1], int(most)))
         pca = PCA(count, copy=False, svd_solver="randomized", random_state=seed).fit(sample)
         scale = torch.from_numpy(pca.explained_variance_ - pca.noise_variance_).clamp(min=0).sqrt()
         self.loadings.zero_()
-        self.loadings[:, :count] = (torch.from_numpy(pca.components_) * scale[:, None]).T
+        # A voxel that is 0 in half of the volumes seems to vary half as much with all others.
+        self.loadings[:, :count] = (torch.from_numpy(pca.components_) * scale[:, None]).T / share[:, None]
         left = (variance - self.loadings.square().sum(dim=1)) / (1 - count / len(sample))
-        usable = left > 1e-3 * variance.mean()  # a voxel that no scan covers never varies
-        self.precision.copy_(usable / (NOISE_IS_SHARED * left.clamp(min=1e-6)))
+        known = torch.from_numpy(covered >= LEAST_COVERED) & (left > 1e-3 * variance.mean())
+        self.precision.copy_(known / (NOISE_IS_SHARED * left.clamp(min=1e-6)))
+        self.loadings *= torch.from_numpy(covered >= LEAST_COVERED)[:, None]
 
     def forward(self, tokens: Tensor, covered: Tensor, drawn: Draw, tokenizer: Tokenizer) -> Tensor:
         """Conditional mean of the queried tokens, in float32.
@@ -76,11 +84,13 @@ class PopulationPrior(nn.Module):
         """
         with torch.autocast(tokens.device.type, enabled=False):
             scores = self._scores(tokens.to(self.loadings.dtype), covered, drawn.visible, tokenizer)
-            everywhere = (self.loadings @ scores).unflatten(0, (len(tokens), -1))  # (B, T, V, p)
-        chunks = len(tokenizer.region)
-        window = torch.arange(len(tokens), device=tokens.device)[:, None, None]
-        patch, voxel = (drawn.query // chunks)[..., None], tokenizer.voxel[drawn.query % chunks]
-        return everywhere[window, patch, voxel]
+            chunks = len(tokenizer.voxel)
+            window = torch.arange(len(tokens), device=tokens.device)[:, None]
+            patch, voxel = drawn.query // chunks, tokenizer.voxel[drawn.query % chunks]
+            scores = scores.unflatten(0, (len(tokens), -1))  # (B, T, C, p)
+            if 4 * voxel[0].numel() < scores.shape[1] * tokenizer.voxels:  # few are asked for
+                return self.loadings[voxel] @ scores[window, patch]
+            return (self.loadings @ scores)[window[..., None], patch[..., None], voxel]
 
     def _scores(self, tokens: Tensor, covered: Tensor, visible: Tensor, tokenizer: Tokenizer) -> Tensor:
         """Mean scores of the components given the visible voxels of each time patch, shape (B * T, C, p)."""

@@ -23,16 +23,35 @@ def fit_population(model: MaskedAutoencoder, windows: Windows, seed: int) -> Non
     """
     if model.prior is not None:
         in_pool = model.tokenizer.region_of_voxel < model.tokenizer.regions
-        model.prior.fit(population_sample(windows, in_pool.numpy()), seed)
+        model.prior.fit(*population_sample(windows, in_pool.numpy()), seed)
 
 
-def population_sample(windows: Windows, pool: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Volumes of every scan, as many of each as memory allows, 0 outside the pool (V,); shape (S, V)."""
+def population_sample(windows: Windows, pool: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Take volumes of every scan, as many of each as memory allows.
+
+    Args:
+        windows: The scans.
+        pool: Voxels to take, shape (V,).
+
+    Returns:
+        The volumes, 0 outside the pool, shape (S, V), and the share of them in which each voxel is covered, (V,).
+    """
     wanted = max(1, _VALUES // (len(pool) * len(windows)))
-    parts = []
-    for scan in range(len(windows)):
-        # Windows of every part of the scan, and few volumes of each: neighbours say nearly the same.
-        places = windows.cover(scan, most=-(-3 * wanted // windows.volumes))
-        every = max(1, len(places) * windows.volumes // wanted)
-        parts += [windows[place].signal[::every].numpy() * pool for place in places]
-    return np.concatenate(parts)
+    # Windows of every part of a scan, and few volumes of each: neighbours say nearly the same.
+    most = min(wanted, max(3, -(-3 * wanted // windows.volumes)))
+    places = [windows.cover(scan, most) for scan in range(len(windows))]
+    taken = [_volumes(len(of_scan), windows.volumes, wanted) for of_scan in places]
+    sample = np.empty((sum(len(p) * len(t) for p, t in zip(places, taken, strict=True)), len(pool)), np.float32)
+    covered, row = np.zeros(len(pool)), 0
+    for place, volumes in ((p, t) for of_scan, t in zip(places, taken, strict=True) for p in of_scan):
+        window = windows[place]
+        sample[row : row + len(volumes)] = window.signal.numpy()[volumes] * pool
+        covered += len(volumes) * window.covered.numpy()
+        row += len(volumes)
+    return sample, covered / len(sample)
+
+
+def _volumes(n_windows: int, volumes: int, wanted: int) -> NDArray[np.intp]:
+    """Which volumes of each of a scan's windows to take: evenly spaced, about `wanted` of all windows together."""
+    every = -(-n_windows * volumes // wanted)
+    return np.arange(min(every // 2, volumes - 1), volumes, every)

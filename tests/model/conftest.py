@@ -61,7 +61,11 @@ def model(tokenizer) -> MaskedAutoencoder:
     model = MaskedAutoencoder(
         tokenizer, ModelConfig(width=24, layers=2, heads=6, decoder_layers=1, queries=8, components=3)
     )
-    model.prior.fit(np.random.default_rng(2).normal(size=(50, tokenizer.voxels)).astype(np.float32), seed=0)
+    model.prior.fit(
+        np.random.default_rng(2).normal(size=(50, tokenizer.voxels)).astype(np.float32),
+        np.ones(tokenizer.voxels),
+        seed=0,
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))

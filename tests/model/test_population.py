@@ -20,7 +20,7 @@ def planted(voxels: int, volumes: int = 4000) -> np.ndarray:
 @pytest.fixture
 def prior(tokenizer: Tokenizer) -> PopulationPrior:
     prior = PopulationPrior(tokenizer.voxels, 2)
-    prior.fit(planted(tokenizer.voxels), seed=0)
+    prior.fit(planted(tokenizer.voxels), np.ones(tokenizer.voxels), seed=0)
     return prior
 
 
@@ -83,10 +83,34 @@ def test_hidden_and_uncovered_voxels_are_not_looked_at(prior, tokenizer, signal,
     assert torch.equal(prior(spoilt, covered, drawn, tokenizer), clean)
 
 
+def test_few_queries_and_many_are_answered_the_same(prior, tokenizer, signal, drawn, covered):
+    tokens = tokenizer.split(signal)
+    few = Draw(drawn.visible, drawn.query[:, :1])
+    assert torch.allclose(
+        prior(tokens, covered, few, tokenizer), prior(tokens, covered, drawn, tokenizer)[:, :1], atol=1e-5
+    )
+
+
 def test_visible_chunks_are_told_by_time_patch(tokenizer):
     chunks = len(tokenizer.region)
     shown = visible_by_patch(torch.tensor([[chunks + 2, 0, 3, chunks]]), tokenizer)
     assert [torch.nonzero(row)[:, 0].tolist() for row in shown] == [[0, 3], [0, 2]]
+
+
+def test_voxels_that_few_scans_cover_vary_as_much_with_others_as_they_do_where_they_are_covered(prior, tokenizer):
+    sample, share = planted(tokenizer.voxels), np.ones(tokenizer.voxels)
+    sample[800:, ::10], share[::10] = 0, 0.2
+    sample[:, 5], share[5] = 0, 0.05
+    holed = PopulationPrior(tokenizer.voxels, 2)
+    holed.fit(sample, share, seed=0)
+    known = np.arange(tokenizer.voxels) != 5
+    assert not holed.loadings[5].any()
+    assert holed.precision[5] == 0
+    ours, theirs = (fitted.loadings[known] @ fitted.loadings[known].T for fitted in (holed, prior))
+    torch.testing.assert_close(ours, theirs, atol=0.35, rtol=0.1)  # of 4 and 2.25; without the correction .2 of it
+    whole = known & (share == 1)
+    torch.testing.assert_close(holed.precision[whole], prior.precision[whole], rtol=0.1, atol=0)
+    assert (holed.precision[known] > 0).all()
 
 
 def test_noise_counts_as_shared_by_neighbours(prior):
@@ -99,14 +123,14 @@ def test_before_it_is_fitted_and_where_nothing_varies_it_expects_nothing(tokeniz
     assert not prior(tokenizer.split(signal), covered, drawn, tokenizer).any()
     sample = planted(tokenizer.voxels, 300)
     sample[:, 2] = 0
-    prior.fit(sample, seed=0)
+    prior.fit(sample, np.ones(tokenizer.voxels), seed=0)
     assert prior.precision[2] == 0
     assert not prior.loadings[2].abs().max() > 1e-3
 
 
 def test_a_small_brain_gives_few_components():
     prior = PopulationPrior(9, 20)
-    prior.fit(planted(9), seed=0)
+    prior.fit(planted(9), np.ones(9), seed=0)
     assert prior.loadings.isfinite().all()
     assert not prior.loadings[:, 4:].any()
     assert (prior.precision > 0).all()
@@ -114,7 +138,7 @@ def test_a_small_brain_gives_few_components():
 
 def test_a_sample_of_few_volumes_gives_few_components(tokenizer):
     prior = PopulationPrior(tokenizer.voxels, 9)
-    prior.fit(planted(tokenizer.voxels, 6), seed=0)
+    prior.fit(planted(tokenizer.voxels, 6), np.ones(tokenizer.voxels), seed=0)
     assert prior.loadings.isfinite().all()
     assert prior.loadings[:, :4].any(dim=0).all()
     assert not prior.loadings[:, 4:].any()

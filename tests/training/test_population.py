@@ -14,18 +14,22 @@ def windows(store):
 
 def test_the_sample_holds_volumes_of_every_scan_and_nothing_outside_the_pool(windows):
     pool = np.arange(len(windows[0, 0].covered)) % 3 > 0
-    sample = population_sample(windows, pool)
+    sample, share = population_sample(windows, pool)
     places = [place for scan in range(2) for place in windows.cover(scan)]
     volumes = torch.cat([windows[place].signal for place in places]).numpy()
     assert np.array_equal(sample, volumes * pool)
+    covered = [windows[place].covered.numpy() for place in places]
+    assert share == pytest.approx(np.mean(covered, axis=0))
+    assert 0 < share.min() < 1  # s01 lacks a region
 
 
-def test_where_memory_is_short_fewer_volumes_of_every_scan_are_taken(windows, monkeypatch):
+@pytest.mark.parametrize(("wanted", "volumes"), [(1, [4]), (2, [4, 26]), (6, [2, 6, 18, 22, 24, 28])])
+def test_where_memory_is_short_volumes_of_every_part_of_every_scan_are_taken(windows, monkeypatch, wanted, volumes):
     pool = np.ones(len(windows[0, 0].covered), bool)
-    whole = population_sample(windows, pool)
-    monkeypatch.setattr(population, "_VALUES", len(pool) * 4)
-    half = len(whole) // 2
-    assert np.array_equal(population_sample(windows, pool), whole[[0, 4, half, half + 4]])
+    monkeypatch.setattr(population, "_VALUES", len(pool) * 2 * wanted)
+    scans = [windows.store.window(key) for key in windows.scans]
+    sample, _ = population_sample(windows, pool)
+    assert np.array_equal(sample, np.concatenate([scan[volumes] for scan in scans]))
 
 
 def test_fitting_twice_gives_the_same_prior_to_the_last_bit(pretrained, windows):
