@@ -103,7 +103,7 @@ def test_two_processes_train_together_and_nothing_but_progress_is_printed(words:
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_masks_on_one_process_and_on_two(words: list[str], tmp_path: Path) -> None:
-    """Weights that stand still are scored the same only if every window is masked and drawn the same."""
+    """Weights that stand still are scored the same only if every held-out window is masked and drawn the same."""
     scores = []
     for devices, batch in ((1, 4), (2, 2)):
         out = tmp_path / f"{devices}"

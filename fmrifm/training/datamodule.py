@@ -9,9 +9,10 @@ from typing import Any
 import lightning as L
 import numpy as np
 import pandas as pd
+from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fmrifm.config import DataConfig
 from fmrifm.data.resident import Places, ResidentScans, free_bytes, may_reside, resident_bytes
@@ -108,8 +109,13 @@ class PretrainData(L.LightningDataModule):
         ]
         return self._loader(self.validation, sampler=places)
 
-    def _loader(self, windows: Windows, sampler: RandomPlaces | list[Place]) -> DataLoader[Any]:
+    def _loader(self, windows: Windows, sampler: Sampler[Place] | list[Place]) -> DataLoader[Any]:
         data: Dataset[Any] = Places() if self.resident else windows
+        if self.trainer is not None and self.trainer.world_size > 1:
+            # Dealt in turn, and not shuffled once more, as Lightning would: each window then meets the same mask.
+            sampler = DistributedSamplerWrapper(
+                sampler, self.trainer.world_size, self.trainer.global_rank, shuffle=False
+            )
         workers = 0 if self.resident else self.config.workers  # with places alone there is nothing to read ahead
         return DataLoader(
             data, batch_size=self.batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0

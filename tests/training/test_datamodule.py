@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from multiprocessing import active_children
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -50,6 +51,19 @@ def test_validation_sees_the_same_windows_of_each_held_out_scan_in_every_epoch(d
     assert torch.equal(first, again)
     expected = [data.validation[scan, start].signal for scan in (0, 1) for start in (0, 8, 16, 22)]
     assert torch.equal(first, torch.stack(expected))
+
+
+def test_two_processes_read_in_turn_the_windows_that_one_reads(data):
+    """Masks are drawn for the windows of both and dealt in turn, too, so each window meets the mask it would on one."""
+    halves = []
+    for rank in (0, 1):
+        data.trainer = SimpleNamespace(world_size=2, global_rank=rank)
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(7)  # as Lightning does before an epoch
+        halves.append(torch.cat([batch.signal for batch in loader]))
+    data.places.set_epoch(7)
+    whole = torch.stack([data.train[place].signal for place in data.places])
+    assert torch.equal(torch.stack(halves, dim=1).flatten(0, 1), whole)
 
 
 class Batches(Callback):
