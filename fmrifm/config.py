@@ -183,8 +183,13 @@ class ModelConfig:
             self.heads >= 1 and self.width % self.heads == 0, "model.heads", self.heads, f"a divisor of {self.width}"
         )
         _check(self.layers >= 1 and self.decoder_layers >= 1, "model.layers", self.layers, "at least 1 of each kind")
-        narrow = self.decoder_width or self.width
-        _check(narrow % self.heads == 0, "model.decoder_width", narrow, f"a multiple of model.heads, {self.heads}")
+        narrow = self.width if self.decoder_width is None else self.decoder_width
+        _check(
+            narrow >= 1 and narrow % self.heads == 0,
+            "model.decoder_width",
+            narrow,
+            f"a multiple of model.heads, {self.heads}",
+        )
         _check(self.components >= 0, "model.components", self.components, "0 or more components")
         _check(self.queries >= 1, "model.queries", self.queries, "at least 1 token")
 

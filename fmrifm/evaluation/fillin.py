@@ -36,7 +36,9 @@ class NearestCopy:
         self.coordinates_mm = coordinates_mm
 
     def __call__(self, volumes: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """See `FillIn`."""
+        """See `FillIn`; where nothing is seen, the temporal mean."""
+        if not seen.any():
+            return np.zeros_like(volumes)
         _, nearest = KDTree(self.coordinates_mm[seen]).query(self.coordinates_mm[~seen])
         return volumes[:, seen][:, nearest]
 

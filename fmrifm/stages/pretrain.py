@@ -132,10 +132,10 @@ def _check_same_settings(config: PretrainConfig) -> None:
     if not (begun := Path(config.out) / "config.yaml").is_file():
         return
     before, now = _by_dotted_name(yaml.safe_load(begun.read_text())), _by_dotted_name(plain(asdict(config)))
-    for name, value in now.items():
-        if value != before.get(name) and name not in _MAY_DIFFER and not name.startswith("trainer."):
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name) and name not in _MAY_DIFFER and not name.startswith("trainer."):
             raise ConfigError(
-                f"{begun}: the run was begun with {name} {before.get(name)}, not {value}. "
+                f"{begun}: the run was begun with {name} {before.get(name)}, not {now.get(name)}. "
                 "Resume with the same settings, or choose another --out."
             )
 
@@ -163,7 +163,9 @@ def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]
     masker = masker_for(best.model.tokenizer.pool, config.masking)
     subjects = store.scans.set_index("scan").loc[held, "subject"].to_numpy()
     score = partial(reconstruction_scores, best.model, windows, masker, subjects, config.seed)
-    expected = score(lambda batch, _, drawn: best.model.expect(batch.signal, batch.covered, drawn))
-    run.write_metrics(score(), baselines={PRIOR: expected} if best.model.prior else None)
+    baselines = {}
+    if best.model.prior is not None:
+        baselines[PRIOR] = score(lambda batch, _, drawn: best.model.expect(batch.signal, batch.covered, drawn))
+    run.write_metrics(score(), baselines=baselines)
     drawn = picture(best.model, windows, masker, store.grid, config.seed)
     np.savez_compressed(run.path / "reconstruction.npz", allow_pickle=False, **drawn)

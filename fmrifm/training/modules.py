@@ -88,7 +88,7 @@ class PretrainModule(L.LightningModule):
         self._sums = torch.zeros(4, device=self.device)
 
     def validation_step(self, batch: Window) -> None:
-        """Predict every hidden token of a window and add up what is left unexplained."""
+        """Predict as many hidden tokens as every window has, and add up what is left unexplained."""
         drawn, _ = self._draw(self.build_masker(self.model.tokenizer.pool), len(batch.signal), self._validation)
         reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
         parts = squares(reconstruction._replace(prediction=reconstruction.prediction.float()), self.model.tokenizer)

@@ -8,6 +8,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fmrifm.errors import ConfigError
 
+_HALF = ("bf16-true", "16-true")
+
 
 def make_trainer(asked: Mapping[str, Any], **defaults: Any) -> L.Trainer:
     """Build the Trainer.
@@ -19,6 +21,11 @@ def make_trainer(asked: Mapping[str, Any], **defaults: Any) -> L.Trainer:
     Raises:
         ConfigError: Lightning cannot do what was asked here, e.g. use a GPU that is not there.
     """
+    if asked.get("precision") in _HALF:
+        raise ConfigError(
+            f"trainer.precision is {asked['precision']}: weights of 16 bits lose small updates. "
+            "Set bf16-mixed, which computes in 16 bits and keeps weights in 32."
+        )
     options = {**defaults, **{name: value for name, value in asked.items() if value is not None}}
     try:
         return L.Trainer(**options)

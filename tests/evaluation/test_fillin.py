@@ -33,6 +33,11 @@ def test_the_copy_is_that_of_the_nearest_voxel_in_millimetres() -> None:
     assert copy(volumes, np.array([True, True, False, False])).tolist() == [[1, 2], [3, 4]]
 
 
+def test_where_nothing_is_seen_the_copy_is_the_temporal_mean() -> None:
+    volumes = np.full((2, 3), 5.0, np.float32)
+    assert not NearestCopy(np.eye(3))(volumes, np.zeros(3, bool)).any()
+
+
 def test_volumes_of_few_components_are_filled_in_exactly() -> None:
     rng = np.random.default_rng(0)
     volumes = (rng.normal(size=(60, 3)) @ rng.normal(size=(3, 40)) + rng.normal(size=40)).astype(np.float32)
