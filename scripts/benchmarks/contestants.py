@@ -81,7 +81,7 @@ def everything(device: torch.device, sizes: Sizes) -> Work:
     box = Grid(affine=grid.affine, mask=np.ones(sizes.box, bool))
     regions = pd.DataFrame({"index": [1], "name": ["box"], "system": ["box"]})
     atlas = Atlas(labels=np.ones(box.mask.size, np.int32), regions=regions, origin="a benchmark")
-    tokens = TokensConfig(window_volumes=sizes.volumes, patch_volumes=sizes.volumes, grow_mm=0)
+    tokens = TokensConfig(window_volumes=sizes.volumes, patch_volumes=sizes.volumes, kind="grid", grow_mm=0)
     model = build_model(box, atlas, tokens, sizes.race).to(device)
     return _training(model, "float32", windows=1, queries=None, visible=_count(model))
 

@@ -21,7 +21,7 @@ SCANS, VOLUMES = 8, 176
 BATCH = 8
 
 
-def feeding(device: torch.device, sizes: Sizes) -> Figures:
+def waiting(device: torch.device, sizes: Sizes) -> Figures:
     """Windows a second of each way, and the share of a step that is spent waiting for it."""
     step = recipe(device, sizes, BATCH, "float32").step
     figures = {}

@@ -1,6 +1,7 @@
 """What a training step costs: our model, a dense masked autoencoder, a 4D Swin, and our model with nothing left out.
 
     python scripts/benchmarks/step.py [--device cuda] [--atlas AAL3.nii.gz] [--turns 3] [--json]
+        [--parts race growth windows feeding] [--rivals monai swin everything]
 
 A step is forward, backward and AdamW on windows of noise. Rivals run in processes of their own and take turns; times
 are medians after a step to warm up. Peak memory is what a process gains from before it builds its rival (resident
@@ -13,6 +14,7 @@ masked ones hide 75 % and predict all of it. Growth and feeding are those of the
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -33,15 +35,16 @@ TINY = Sizes(
 )  # fmt: skip
 """Seconds in all: shows that the script runs, and nothing else."""
 PRECISIONS = ("float32", "bfloat16")
+RIVALS = ("monai", "swin", "everything")
 
 
 def main() -> None:
     """Measure and print."""
-    from feeding import feeding  # not above: every rival's process imports this file, and need not know Lightning
-
     options = parser(__doc__ or "")
     options.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options.add_argument("--atlas", help="AAL3 label image; without it the approximation is used")
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], help="what to measure")
+    options.add_argument("--rivals", nargs="+", choices=RIVALS, default=[*RIVALS], help="whom to race with")
     options.add_argument("--turns", type=int, default=3, help="turns of each rival")
     options.add_argument("--tiny", action="store_true", help="tiny sizes: whether the script runs")
     asked = options.parse_args()
@@ -49,34 +52,34 @@ def main() -> None:
     rules = Rules(device=asked.device, turns=asked.turns, turn_s=0.0 if asked.tiny else 1.0)
     figures: Figures = {}
     ratios: Figures = {}
-    for measure in (contest, growth, batches):
-        more, compared = measure(sizes, rules)
+    for part in asked.parts:
+        more, compared = contest(sizes, rules, asked.rivals) if part == "race" else PARTS[part](sizes, rules)
         figures |= more
         ratios |= compared
-    show(figures | feeding(torch.device(asked.device), sizes), ratios, asked.json)
+    show(figures, ratios, asked.json)
 
 
-def contest(sizes: Sizes, rules: Rules) -> tuple[Figures, Figures]:
+def contest(sizes: Sizes, rules: Rules, against: Sequence[str] = RIVALS) -> tuple[Figures, Figures]:
     """Ours against the others, and the rate of the device."""
     rivals = [Rival(f"matmul, {kind}", matmul, (sizes, kind)) for kind in PRECISIONS]
     rivals += [Rival(f"ours, {kind}", ours, (sizes, kind, None)) for kind in PRECISIONS]
-    rivals += [Rival(f"MONAI, {kind}", monai, (sizes, kind)) for kind in PRECISIONS]
-    rivals += [
-        Rival("ours, float32, nothing left out", everything, (sizes,)),
-        Rival("4D Swin, float32", swin, (sizes, False)),
-        Rival("4D Swin, float32, fused attention", swin, (sizes, True)),
-    ]
-    results = race(rivals, rules)
+    others = {
+        "monai": [Rival(f"MONAI, {kind}", monai, (sizes, kind)) for kind in PRECISIONS],
+        "swin": [
+            Rival("4D Swin, float32", swin, (sizes, False)),
+            Rival("4D Swin, fused attention, float32", swin, (sizes, True)),
+        ],
+        "everything": [Rival("ours, nothing left out, float32", everything, (sizes,))],
+    }
+    results = race(rivals + [rival for name in against for rival in others[name]], rules)
     figures: Figures = {}
+    ratios: Figures = {}
     for name, result in results.items():
-        rate = results[f"matmul, {'bfloat16' if 'bfloat16' in name else 'float32'}"]
-        figures |= _figures(name, result, _rate(rate))
-    ratios = {}
-    for kind in PRECISIONS:
-        for rival in [name for name in results if name.endswith(kind) and not name.startswith(("ours", "matmul"))]:
-            ratios |= _ratios(rival, f"ours, {kind}", results)
-    ratios |= _ratios("4D Swin, float32, fused attention", "ours, float32", results)
-    return figures, ratios | _ratios("ours, float32, nothing left out", "ours, float32", results)
+        kind = name.split(", ")[-1]
+        figures |= _figures(name, result, _rate(results[f"matmul, {kind}"]))
+        if result not in (results[rival.name] for rival in rivals):
+            ratios |= _ratios(name, f"ours, {kind}", results)
+    return figures, ratios
 
 
 def growth(sizes: Sizes, rules: Rules) -> tuple[Figures, Figures]:
@@ -115,6 +118,16 @@ def batches(sizes: Sizes, rules: Rules) -> tuple[Figures, Figures]:
         figures |= _figures(name, result, None)
     one, eight = (results[f"default recipe, {windows} windows, float32"] for windows in (1, 8))
     return figures, {"time per window: 8 windows a step / 1": eight.step_ms / 8 / one.step_ms}
+
+
+def feeding(sizes: Sizes, rules: Rules) -> tuple[Figures, Figures]:
+    """What a step of the default recipe waits for."""
+    from feeding import waiting  # not above: every rival's process imports this file, and need not know Lightning
+
+    return waiting(torch.device(rules.device), sizes), {}
+
+
+PARTS = {"race": contest, "growth": growth, "windows": batches, "feeding": feeding}
 
 
 def _figures(name: str, result: Result, rate: float | None) -> Figures:

@@ -20,7 +20,7 @@ def told() -> dict[str, dict[str, float]]:
 def test_every_rival_has_its_figures(told):
     figures = told["figures"]
     for rival in ("ours, float32", "ours, bfloat16", "MONAI, float32", "MONAI, bfloat16", "4D Swin, float32",
-                  "4D Swin, float32, fused attention", "ours, float32, nothing left out"):  # fmt: skip
+                  "4D Swin, fused attention, float32", "ours, nothing left out, float32"):  # fmt: skip
         for figure in (
             "step (ms)",
             "windows (1/s)",
@@ -46,4 +46,4 @@ def test_ratios_are_those_of_the_figures(told):
     figures, ratios = told["figures"], told["ratios"]
     one, other = (figures[f"{rival}: step (ms)"] for rival in ("MONAI, float32", "ours, float32"))
     assert ratios["MONAI, float32 / ours, float32: step"] == pytest.approx(one / other)
-    assert ratios["ours, float32, nothing left out / ours, float32: operations"] > 5
+    assert ratios["ours, nothing left out, float32 / ours, float32: operations"] > 5
