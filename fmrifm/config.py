@@ -184,12 +184,8 @@ class ModelConfig:
         )
         _check(self.layers >= 1 and self.decoder_layers >= 1, "model.layers", self.layers, "at least 1 of each kind")
         narrow = self.width if self.decoder_width is None else self.decoder_width
-        _check(
-            narrow >= 1 and narrow % self.heads == 0,
-            "model.decoder_width",
-            narrow,
-            f"a multiple of model.heads, {self.heads}",
-        )
+        fits = narrow >= 1 and narrow % self.heads == 0
+        _check(fits, "model.decoder_width", narrow, f"a positive multiple of model.heads, {self.heads}")
         _check(self.components >= 0, "model.components", self.components, "0 or more components")
         _check(self.queries >= 1, "model.queries", self.queries, "at least 1 token")
 

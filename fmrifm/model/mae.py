@@ -44,7 +44,7 @@ class MaskedAutoencoder(nn.Module):
         self.encoder = Encoder(width=config.width, layers=config.layers, checkpointing=config.checkpointing, **size)
         self.prior = PopulationPrior(tokenizer.voxels, config.components) if config.components else None
         self.decoder = Decoder(
-            width=config.decoder_width or config.width,
+            width=config.width if config.decoder_width is None else config.decoder_width,
             memory_width=config.width,
             layers=config.decoder_layers,
             guided=self.prior is not None,

@@ -215,6 +215,14 @@ def test_a_run_is_not_resumed_as_another_experiment(pretrain_settings, pretraine
     assert (pretrained_run / "config.yaml").read_text() == before
 
 
+def test_a_mix_is_not_resumed_with_a_strategy_less(pretrain_settings, tmp_path):
+    mix = {"random": 1.0, "region": 1.0}
+    pretrain(pretrain_settings(tmp_path, {"max_epochs": 1}, masking=MaskingConfig(kind="mix", mix=mix)))
+    fewer = MaskingConfig(kind="mix", mix={"random": 1.0})
+    with pytest.raises(ConfigError, match=r"was begun with masking\.mix\.region 1\.0, not None"):
+        pretrain(pretrain_settings(tmp_path, resume=True, masking=fewer))
+
+
 def test_a_finished_run_is_not_overwritten(pretrain_settings, pretrained_run):
     with pytest.raises(ConfigError, match=r"not empty\. Choose another --out, or remove it; --resume goes on"):
         pretrain(pretrain_settings(pretrained_run))

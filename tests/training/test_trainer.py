@@ -22,3 +22,9 @@ def test_what_is_asked_for_wins_and_none_keeps_the_default():
 def test_what_lightning_refuses_is_an_error_of_the_settings(asked, said):
     with pytest.raises(ConfigError, match=f"trainer: .*{said}.* Mend the settings trainer.NAME"):
         make_trainer({**QUIET, **asked})
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_weights_of_16_bits_are_refused(precision):
+    with pytest.raises(ConfigError, match=f"trainer.precision is {precision}: .* Set bf16-mixed"):
+        make_trainer({**QUIET, "precision": precision})
