@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
+from torch._inductor import config as inductor
 
 from fmrifm.config import DataConfig, MaskingConfig, ModelConfig, TokensConfig
 from fmrifm.data.store import Store
@@ -158,10 +159,10 @@ def test_a_rule_that_cannot_hide_the_share_leaves_no_folder(pretrain_settings, t
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method")  # the compiler's own
+@inductor.patch({"cpp.cxx": ("/nowhere/c++",)})
 def test_a_model_that_cannot_be_compiled_is_trained_all_the_same(
     pretrain_settings, undisturbed, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nowhere/c++",))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     model = ModelConfig(width=24, layers=1, heads=2, queries=16, compile=True, checkpointing=True)
     run = pretrain(pretrain_settings(tmp_path / "run", model=model))

@@ -57,8 +57,8 @@ def test_a_compiled_model_takes_the_same_steps_under_the_same_names(pretrained: 
     assert capsys.readouterr().err == ""
 
 
-def test_without_a_compiler_it_says_so_once_and_trains_on(pretrained: Pretrained, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(inductor.cpp, "cxx", ("/nowhere/c++",))
+@inductor.patch({"cpp.cxx": ("/nowhere/c++",)})
+def test_without_a_compiler_it_says_so_once_and_trains_on(pretrained: Pretrained, capsys) -> None:
     compile_blocks(compiled := copy.deepcopy(pretrained.model))
     assert_same_steps(pretrained.model, compiled)
     said = capsys.readouterr().err
