@@ -101,7 +101,7 @@ class PopulationPrior(nn.Module):
         else:  # few chunks are hidden: what all voxels tell, less what the hidden ones would
             told = self._told_by_all(covered, tokenizer) - self._told_by(~shown, covered, tokenizer)
         values = tokens.unflatten(1, (tokenizer.patches, -1)).flatten(0, 1)
-        said = self._said(values.masked_fill(~shown[..., None, None], 0.0), covered, tokenizer)
+        said = self._said(values, shown, covered, tokenizer)
         return torch.cholesky_solve(said, torch.linalg.cholesky(told + torch.eye(told.shape[1], device=told.device)))
 
     def _told_by(self, chosen: Tensor, covered: Tensor, tokenizer: Tokenizer) -> Tensor:
@@ -119,12 +119,12 @@ class PopulationPrior(nn.Module):
         told = [(self.loadings * (self.precision * row)[:, None]).T @ self.loadings for row in each]
         return torch.stack(told)[which]
 
-    def _said(self, values: Tensor, covered: Tensor, tokenizer: Tokenizer) -> Tensor:
-        """What values (B * T, K, P, p) say of the scores, each voxel by its precision, shape (B * T, C, p)."""
-        windows = values.unflatten(0, (-1, tokenizer.patches)).flatten(1, 2)
-        volumes = tokenizer.join(windows).unflatten(1, (tokenizer.patches, -1)).flatten(0, 1)
-        # Filled, not multiplied with 0: voxels that a scan does not cover may hold anything.
-        return (volumes.masked_fill(~covered[:, None], 0.0) @ (self.loadings * self.precision[:, None])).mT
+    def _said(self, values: Tensor, shown: Tensor, covered: Tensor, tokenizer: Tokenizer) -> Tensor:
+        """What visible voxels say of the scores, each by its precision: values (B * T, K, P, p) to (B * T, C, p)."""
+        seen = shown[..., None] & tokenizer.valid & covered[:, tokenizer.voxel]
+        # Filled, not multiplied with 0: what is hidden or not covered may hold anything.
+        volumes = values.masked_fill(~seen[..., None], 0.0).flatten(1, 2).mT
+        return (volumes @ (self.loadings * self.precision[:, None])[tokenizer.voxel].flatten(0, 1)).mT
 
 
 def visible_by_patch(visible: Tensor, tokenizer: Tokenizer) -> Tensor:
