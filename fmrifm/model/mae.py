@@ -93,8 +93,8 @@ class MaskedAutoencoder(nn.Module):
         """
         visible, query = drawn
         places = self.tokenizer.places(tr_s)
-        memory = self.encoder(take(coefficients, visible), take(places, visible))
         asked = take(places, visible), take(places, query)
+        memory = self.encoder(take(coefficients, visible), asked[0])
         if self.prior is None:
             prediction = self.tokenizer.expand(self.decoder(memory, *asked), query)
         else:
