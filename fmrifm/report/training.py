@@ -22,9 +22,10 @@ def training_section(run: Run, title: str) -> Section:
         for metric in ordered(found)
     ]
     caption = (
-        "Reconstruction of held-out subjects with 95 % intervals. The trivial predictor, each voxel's mean, has 0; the "
-        "population prior is what the network starts from, the covariance of the training scans' average brain."
+        "Reconstruction of held-out subjects with 95 % intervals. The trivial predictor, each voxel's mean, has 0."
     )
+    if run.baselines:
+        caption += " The population prior, the covariance of the training scans, is what the network starts from."
     picture = run.path / "reconstruction.npz"
     return Section(
         title=title,
@@ -42,7 +43,7 @@ def _curves(run: Run) -> list[Picture]:
     pictures = []
     if losses:
         caption = "Loss over hidden voxels. By mean squared error alone, predicting 0 everywhere would give about 1."
-        pictures.append(curves(losses, "loss (by default mean squared error, z²)", caption))
+        pictures.append(curves(losses, "loss (mean squared error, z²)", caption))
     if skills:
         caption = (
             "Validation R² of what was hidden, on held-out subjects. Dotted: the trivial predictor, each voxel's mean."
