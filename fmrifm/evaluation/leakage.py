@@ -6,6 +6,7 @@ import pandas as pd
 
 from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.splits import Fold
+from fmrifm.evaluation.twins import shared
 
 SUSPICIOUS_AUC = 0.8
 """Honest ADHD-200 figures are balanced accuracy .57 to .61; above this a leak is likelier than a discovery."""
@@ -36,8 +37,3 @@ def leaks(
     if not synthetic and auc.value > SUSPICIOUS_AUC:
         found.append(f"AUC {auc.value:.2f} is above {SUSPICIOUS_AUC}: on such data a leak until shown otherwise.")
     return found
-
-
-def shared(scans: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """Scans that stand in one group with a scan of another subject; a missing group is none."""
-    return scans[scans["subject"].groupby(groups).transform("nunique") > 1]

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.stats import chi2_contingency, mannwhitneyu
 
-from fmrifm.evaluation.leakage import shared
+from fmrifm.evaluation.twins import near_groups, shared, signature_codes
 
-_NEAR = 3
-"""Bits of 64 in which signatures of one signal saved twice may differ; of unrelated scans about 32 differ."""
-_BLOCKS, _BLOCK_BITS = 4, 16
 _P = 0.01
 _NAMED = 5
 """Examples that a sentence gives."""
@@ -40,36 +34,6 @@ def leakage_risks(scans: pd.DataFrame, targets: Sequence[str] = ("dx",)) -> list
     return found
 
 
-def near_groups(signatures: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """Give scans whose signatures differ in at most 3 bits, directly or through others, one group number.
-
-    Signatures that differ in 3 bits agree in one of four blocks of 16 bits, so only those that share a block
-    are compared: 50,000 scans take well under a second, where all pairs would be 1.25 billion.
-
-    Args:
-        signatures: One a scan, shape (N,).
-
-    Returns:
-        Group of each scan, shape (N,).
-    """
-    codes, place = np.unique(signatures, return_inverse=True)
-    pairs = np.concatenate([_near_in_block(codes, block) for block in range(_BLOCKS)])
-    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(codes), len(codes)))
-    return np.asarray(connected_components(graph, directed=False)[1][place])
-
-
-def _near_in_block(codes: NDArray[np.uint64], block: int) -> NDArray[np.intp]:
-    """Pairs (P, 2) that agree in the block and are near, by comparing each code with its neighbours in block order."""
-    keys = (codes >> np.uint64(block * _BLOCK_BITS)) & np.uint64(2**_BLOCK_BITS - 1)
-    order = np.argsort(keys, kind="stable")
-    codes, keys, found = codes[order], keys[order], [np.empty((0, 2), np.intp)]
-    for step in range(1, np.unique(keys, return_counts=True)[1].max(initial=0)):
-        first = np.flatnonzero(keys[step:] == keys[:-step])
-        near = first[np.bitwise_count(codes[first] ^ codes[first + step]) <= _NEAR]
-        found.append(np.stack([order[near], order[near + step]], axis=1))
-    return np.concatenate(found)
-
-
 def _same_bytes(scans: pd.DataFrame) -> list[str]:
     if "sha256" not in scans:
         return []
@@ -83,8 +47,7 @@ def _same_signal(scans: pd.DataFrame) -> list[str]:
     known = scans[scans["signature"].notna()]
     if "sha256" in known:  # scans with the same bytes are told already
         known = known[~known["sha256"].duplicated() | known["sha256"].isna()]
-    signatures = np.array([int(signature, 16) for signature in known["signature"]], np.uint64)
-    groups = pd.Series(near_groups(signatures), index=known.index)
+    groups = pd.Series(near_groups(signature_codes(known["signature"])), index=known.index)
     twice = shared(known, groups)
     return _repetition(twice, groups[twice.index], "nearly the same signal")
 

@@ -1,11 +1,8 @@
-import time
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from fmrifm.evaluation.risks import leakage_risks, near_groups
+from fmrifm.evaluation.risks import leakage_risks
 
 
 def cohort(per_site: int = 40, **columns: object) -> pd.DataFrame:
@@ -61,31 +58,6 @@ def test_scans_without_a_signature_are_not_the_same_signal() -> None:
     scans = cohort()
     scans.loc[[3, 8], ["signature", "sha256"]] = None
     assert leakage_risks(scans) == []
-
-
-def test_groups_of_near_signatures_are_those_of_all_pairs() -> None:
-    rng = np.random.default_rng(1)
-    seeds = rng.integers(0, 2**64, 60, dtype=np.uint64)
-    codes = [int(seed) ^ sum(1 << int(bit) for bit in rng.choice(64, n % 6, replace=False))
-             for n, seed in enumerate(np.repeat(seeds, 3))]  # fmt: skip
-    groups = near_groups(np.array(codes, np.uint64))
-    near = [(a, b) for a, b in combinations(range(len(codes)), 2) if (codes[a] ^ codes[b]).bit_count() <= 3]
-    assert 20 < len(near) < 200
-    assert all(groups[a] == groups[b] for a, b in near)
-    merged = list(range(len(codes)))
-    for a, b in near:
-        merged = [merged[a] if group == merged[b] else group for group in merged]
-    assert len(set(groups)) == len(set(merged))
-
-
-def test_fifty_thousand_signatures_are_compared_in_seconds() -> None:
-    codes = np.random.default_rng(2).integers(0, 2**64, 50_000, dtype=np.uint64)
-    codes[40_000] = codes[5] ^ np.uint64(0b111)
-    start = time.perf_counter()
-    groups = near_groups(codes)
-    assert time.perf_counter() - start < 10
-    assert groups[40_000] == groups[5]
-    assert len(np.unique(groups)) == 49_999
 
 
 def test_a_subject_at_two_sites_is_named_with_both() -> None:
