@@ -63,11 +63,8 @@ def reconstruction_scores(
     rng = np.random.default_rng(seed)
 
     def r2(first: int) -> Score:
-        def statistic(rows: NDArray[np.intp]) -> float:
-            left, total = totals[rows, first : first + 2].sum(axis=0)
-            return float(1 - left / total)
-
-        return bootstrap(statistic, len(people), _RESAMPLES, rng)
+        left, total = np.ascontiguousarray(totals.T[first : first + 2])
+        return bootstrap(lambda drawn: 1 - (drawn @ left) / (drawn @ total), len(people), _RESAMPLES, rng)
 
     return {"r2_voxel": r2(0), "r2_region": r2(2)}
 

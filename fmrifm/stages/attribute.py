@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from sklearn.metrics import roc_auc_score
 
 from fmrifm.attribution.fidelity import r2_by_scan, region_fidelity
 from fmrifm.attribution.occlusion import region_occlusion
@@ -25,7 +24,7 @@ from fmrifm.config import AttributeConfig
 from fmrifm.data.quality import region_coverage
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
-from fmrifm.evaluation.metrics import Score, bootstrap
+from fmrifm.evaluation.metrics import Score, auc_statistic, bootstrap
 from fmrifm.evaluation.probe import scan_windows
 from fmrifm.evaluation.splits import labelled_scans
 from fmrifm.stages.folder import names, run_folder
@@ -92,10 +91,7 @@ def planted_auc(table: pd.DataFrame, planted: list[int], resamples: int, rng: np
     """AUC of importance against planted regions, over the regions on the grid."""
     known = table.dropna(subset=["importance"])
     truth, value = known["index"].isin(planted).to_numpy(), known["importance"].to_numpy(float)
-
-    def statistic(rows: NDArray[np.intp]) -> float:
-        return float(roc_auc_score(truth[rows], value[rows])) if 0 < truth[rows].sum() < len(rows) else float("nan")
-
+    statistic = auc_statistic(truth, value, np.zeros(len(known), np.int64), np.arange(len(known)))
     return bootstrap(statistic, len(known), resamples, rng)
 
 

@@ -7,7 +7,7 @@ from fmrifm.config import EvaluateConfig
 from fmrifm.errors import CheckpointError
 from fmrifm.stages.evaluate import evaluate
 
-METRICS = {"balanced_accuracy", "auc", "sensitivity", "specificity"}
+METRICS = {"auc", "balanced_accuracy", "average_precision", "sensitivity", "specificity", "brier"}
 BASELINES = {"majority", "site", "phenotype", "connectome"}
 
 
