@@ -1,30 +1,33 @@
 """The classifier's section: held-out scores beside baselines on the same folds."""
 
+import math
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from fmrifm.evaluation.leakage import SUSPICIOUS_AUC
-from fmrifm.evaluation.metrics import by_subject
-from fmrifm.report.content import Picture, Section, Table, counted
-from fmrifm.report.figures import forest, roc
+from fmrifm.report.content import MISSING, Picture, Section, Table, counted, number, significant
+from fmrifm.report.differences import difference_tables, power_line, standing
+from fmrifm.report.names import CLASSIFIER, model_name
+from fmrifm.report.predictions import classes, held_out
 from fmrifm.report.runs import Run
-from fmrifm.report.scores import Score, headline, label, ordered, verdict
+from fmrifm.report.score_figures import calibration, forest, roc
+from fmrifm.report.scores import Score, best, headline, in_sentence, label, ordered, p_value
 
-CLASSIFIER = "this classifier"
-_PREDICTIONS = ("scan", "subject", "site", "fold", "label", "probability")
+_DRAWN = ("auc", "balanced_accuracy", "average_precision")
+_SITE_COLUMNS = ("site", "n", "cases", "prevalence", "auc", "ci_low", "ci_high")
+_CALIBRATION_COLUMNS = ("model", "predicted", "observed", "ci_low", "ci_high", "n")
+_CALIBRATED = "classifier"
+"""Name of the run's own model in calibration.tsv."""
 
 
 def classification_section(run: Run, title: str) -> Section:
     """Show what one finetune or evaluate run scored."""
-    scores = run.scores
-    models = {CLASSIFIER: scores, **run.baselines}
-    metrics = ordered(scores)
+    models = {CLASSIFIER: run.scores, **run.baselines}
+    scores = [_table(run, models)] if run.scores else []
     return Section(
         title=title,
-        sentences=_folds(run),
-        pictures=[*(_forest(metric, models) for metric in metrics), *_roc(run)],
-        tables=[_table(models, metrics)] if scores else [],
+        sentences=[*_folds(run), *_chance(run), *_power(run)],
+        pictures=[*_forests(run, models), *_roc(run), *_calibration(run)],
+        tables=[*scores, *difference_tables(run), *_sites(run)],
     )
 
 
@@ -48,54 +51,73 @@ def too_good(run: Run) -> list[str]:
     ]
 
 
-def same_predictions(first: Run, second: Run) -> bool:
-    """Whether two runs hold the same held-out predictions, so that one of them tells it all."""
-    tables = [run.table("predictions.tsv", _PREDICTIONS) for run in (first, second)]
-    if tables[0] is None or tables[1] is None:
-        return False
-    one, other = (table.set_index("scan")["probability"].sort_index().round(6) for table in tables if table is not None)
-    return bool(one.equals(other))
-
-
-def held_out(run: Run) -> pd.DataFrame | None:
-    """One row a subject with its label and the rank of its probability within the fold; None without predictions."""
-    predictions = run.table("predictions.tsv", _PREDICTIONS)
-    if predictions is None:
-        return None
-    subjects = by_subject(predictions.dropna(subset=["label", "probability"]))
-    # Every fold has a model of its own, and their probabilities need not share a scale.
-    return subjects.assign(rank=subjects.groupby("fold")["probability"].rank(pct=True))
-
-
-def _forest(metric: str, models: Mapping[str, Mapping[str, Score]]) -> Picture:
-    return forest(metric, {name: scores[metric] for name, scores in models.items() if metric in scores})
+def _forests(run: Run, models: Mapping[str, Mapping[str, Score]]) -> list[Picture]:
+    chance = {"auc": 0.5, "balanced_accuracy": 1 / classes(run)}
+    found = [(metric, {name: of[metric] for name, of in models.items() if metric in of}) for metric in _DRAWN]
+    return [forest(metric, scores, chance.get(metric)) for metric, scores in found if scores]
 
 
 def _roc(run: Run) -> list[Picture]:
     subjects = held_out(run)
     if subjects is None or subjects["label"].nunique() != 2:
         return []
-    return [roc(subjects["label"].astype(int).tolist(), subjects["rank"].tolist(), run.scores.get("auc"))]
+    labels, ranks = subjects["label"].astype(int).tolist(), subjects["rank"].tolist()
+    return [roc(labels, ranks, run.scores.get("auc"), subjects["subject"].nunique())]
 
 
-def _table(models: Mapping[str, Mapping[str, Score]], metrics: Sequence[str]) -> Table:
-    judged = headline(models[CLASSIFIER]) or metrics[0]
-    ours = models[CLASSIFIER][judged]
+def _calibration(run: Run) -> list[Picture]:
+    table = run.table("calibration.tsv", _CALIBRATION_COLUMNS)
+    if table is None:
+        return []
+    bins = {str(model): rows.sort_values("predicted") for model, rows in table.groupby("model")}
+    if _CALIBRATED not in bins:
+        return []
+    metric = headline(run.scores)
+    rivals = {name: scores for name, scores in run.baselines.items() if name in bins}
+    rival = best(rivals, metric) if metric else None
+    return [calibration({CLASSIFIER: bins[_CALIBRATED], **({rival: bins[rival]} if rival else {})})]
+
+
+def _table(run: Run, models: Mapping[str, Mapping[str, Score]]) -> Table:
+    metrics = ordered(dict.fromkeys(metric for scores in models.values() for metric in scores))
+    judged = headline(run.scores)
     rows = []
     for name, scores in models.items():
-        cells = [str(scores[metric]) if metric in scores else "–" for metric in metrics]
-        is_baseline = name != CLASSIFIER and judged in scores
-        rows.append([name, *cells, verdict(ours, scores[judged]).removesuffix(" than") if is_baseline else "–"])
-    return Table(
-        caption=f"Held-out scores with 95 % intervals{_count(ours)}. The last column judges by {label(judged)}: "
-        "better only where the intervals do not overlap.",
-        columns=["model", *(label(metric) for metric in metrics), "classifier is"],
-        rows=rows,
+        cells = [str(scores[metric]) if metric in scores else MISSING for metric in metrics]
+        is_judged = name != CLASSIFIER and judged in scores
+        rows.append([model_name(name), *cells, standing(run, name, judged) if judged and is_judged else MISSING])
+    return Table(caption=_caption(run, judged), columns=["model", *map(label, metrics), "classifier is"], rows=rows)
+
+
+def _caption(run: Run, judged: str | None) -> str:
+    ours = run.scores[judged or next(iter(run.scores))]
+    caption = f"Held-out scores with 95 % intervals{f', n = {ours.n}' if ours.n else ''}."
+    if not judged or not run.baselines:
+        return caption
+    rule = "the interval of the paired difference leaves out 0" if run.differences else "the intervals do not overlap"
+    return f"{caption} The last column judges by {label(judged)}: better only where {rule}."
+
+
+def _sites(run: Run) -> list[Table]:
+    sites = run.table("sites.tsv", _SITE_COLUMNS)
+    if sites is None or sites.empty:
+        return []
+    rows = [
+        [
+            str(row["site"]),
+            number(row["n"], 0),
+            number(row["cases"], 0),
+            f"{number(100 * row['prevalence'], 0)} %",
+            str(Score.from_json({**row, "value": row["auc"]})),
+        ]
+        for row in sites.to_dict("records")
+    ]
+    caption = (
+        "The classifier site by site: subjects, share of cases, and AUC within the site. Where the share differs "
+        "between sites, telling sites apart already looks like telling labels apart."
     )
-
-
-def _count(score: Score) -> str:
-    return f", n = {score.n}" if score.n else ""
+    columns = ["site", "subjects", "cases", "prevalence", "AUC (95 % interval)"]
+    return [Table(caption=caption, columns=columns, rows=rows)]
 
 
 def _folds(run: Run) -> list[str]:
@@ -104,7 +126,38 @@ def _folds(run: Run) -> list[str]:
         return []
     tested = [len(fold["test"]) for fold in folds]
     spread = str(min(tested)) if min(tested) == max(tested) else f"{min(tested)} to {max(tested)}"
+    repeats = len({fold.get("repeat", 0) for fold in folds})
+    again = f", repeated {repeats} times" if repeats > 1 else ""
     return [
-        f"{counted(len(folds), 'fold')} by subject, {spread} subjects tested in each; every score is of subjects that "
-        "the classifier had not seen."
+        f"{counted(len(folds) // repeats, 'fold')} by subject{again}, {spread} subjects tested in each; every score is "
+        "of subjects that the classifier had not seen."
     ]
+
+
+def _chance(run: Run) -> list[str]:
+    """What the scores would be by chance: labels shuffled, sites guessed."""
+    sentences = [
+        f"With labels shuffled within sites, {in_sentence(metric)} comes out as high with {p_value(score.p)}."
+        for metric, score in run.scores.items()
+        if math.isfinite(score.p)
+    ]
+    found, sites = run.scores.get("site_predictability"), run.table("sites.tsv", ["site"])
+    if found is None:
+        return sentences
+    told = f"The site can be told from the features with a balanced accuracy of {found}"
+    if sites is None or sites.empty:
+        return [*sentences, f"{told}."]
+    chance = 1 / len(sites)
+    carried = "the features carry the site" if found.ci_low > chance else "this is no better than guessing"
+    guess = f"chance is {significant(chance, 2)} with {counted(len(sites), 'site')}"
+    return [*sentences, f"{told}; {guess}, so {carried}."]
+
+
+def _power(run: Run) -> list[str]:
+    metric = headline(run.scores)
+    found = [entries[metric] for entries in run.differences.values() if metric in entries] if metric else []
+    folds: Sequence[object] = run.metrics.get("folds") or []
+    if not found or metric is None:
+        return []
+    subjects = counted(max(difference.n for difference in found), "subject")
+    return power_line(found, metric, f"{subjects} and {counted(len(folds), 'fold')}" if folds else subjects)

@@ -48,9 +48,13 @@ class Section:
 
     title: str
     sentences: Sequence[str] = ()
+    points: Sequence[str] = ()
+    """Sentences that stand in a list, one a line."""
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     codes: Sequence[Code] = ()
+    parts: Sequence["Section"] = ()
+    """Smaller sections inside, each under its own heading."""
 
 
 def number(value: float | None, decimals: int = 2) -> str:

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Sequence
 
-from fmrifm.report.classification import classification_section, same_predictions
+from fmrifm.report.classification import classification_section
 from fmrifm.report.cohort import cohort_sections
 from fmrifm.report.content import Section, listed
 from fmrifm.report.document import document
+from fmrifm.report.predictions import same_predictions
 from fmrifm.report.provenance import provenance_section
 from fmrifm.report.regions import regions_section
 from fmrifm.report.runs import Run
 from fmrifm.report.summary import alarms, banners, summary
 from fmrifm.report.training import training_section
+from fmrifm.report.trial import trial_section
 
 _BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
     "pretrain": ("Pretraining", training_section),
     "finetune": ("Classification (finetune)", classification_section),
     "evaluate": ("Classification", classification_section),
+    "compare": ("Trial of masking", trial_section),
     "attribute": ("Regions and systems", regions_section),
 }
 """Heading and builder of each stage, in reading order."""

@@ -11,9 +11,22 @@ import pandas as pd
 import yaml
 
 from fmrifm.errors import DataError
-from fmrifm.report.scores import Score
+from fmrifm.report.scores import Difference, Score
 
-_TEXT = ("scan", "subject", "session", "run", "site", "name", "system", "method")
+_TEXT = (
+    "scan",
+    "subject",
+    "session",
+    "run",
+    "site",
+    "name",
+    "system",
+    "method",
+    "model",
+    "masker",
+    "reference",
+    "metric",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +43,7 @@ class Run:
 
     @property
     def stage(self) -> str:
-        """Which command wrote it: pretrain, finetune, evaluate, attribute, ..."""
+        """Which command wrote it: pretrain, finetune, evaluate, compare, attribute, ..."""
         return str(self.provenance["stage"])
 
     @property
@@ -70,6 +83,15 @@ class Run:
     def baselines(self) -> dict[str, dict[str, Score]]:
         """Scores of each baseline, by metric."""
         return {name: _scores(scores) for name, scores in (self.metrics.get("baselines") or {}).items()}
+
+    @property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """What this run scores above each baseline on the same folds, by metric; empty in folders of older versions."""
+        found = self.metrics.get("differences") or {}
+        return {
+            name: {metric: Difference.from_json(entry) for metric, entry in entries.items()}
+            for name, entries in found.items()
+        }
 
     @property
     def leakage(self) -> list[str]:
@@ -113,8 +135,8 @@ def _read_run(path: Path) -> Run:
     if not source.is_file():
         found = "a folder without provenance.json" if path.is_dir() else "a file" if path.exists() else "nothing there"
         raise DataError(
-            f"{path}: {found}; expected a run folder as `fmrifm pretrain`, `finetune`, `evaluate` or `attribute` "
-            "leave it. Give --run the folder that such a command wrote to its --out."
+            f"{path}: {found}; expected a run folder as `fmrifm pretrain`, `finetune`, `evaluate`, `compare` or "
+            "`attribute` leave it. Give --run the folder that such a command wrote to its --out."
         )
     provenance = _read_json(source)
     if "stage" not in provenance:

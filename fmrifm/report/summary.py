@@ -7,17 +7,20 @@ import pandas as pd
 from fmrifm.atlas import APPROXIMATION
 from fmrifm.report.classification import warnings
 from fmrifm.report.content import counted, listed
+from fmrifm.report.differences import reservations, standing
+from fmrifm.report.names import IMAGE_FREE, in_text
 from fmrifm.report.regions import SIGNIFICANT, by_method, region_table, system_table
 from fmrifm.report.runs import Run
-from fmrifm.report.scores import Score, best, headline, label, verdict
+from fmrifm.report.scores import Score, best, headline, in_sentence, verdict
+from fmrifm.report.trial import trial_summary
 
 _LEADING_SYSTEMS, _LEADING_REGIONS = 2, 5
 
 
 def summary(runs: Sequence[Run]) -> list[str]:
-    """Sentences on reconstruction, classification and attribution, in this order."""
+    """Sentences on reconstruction, classification, the trial of masking and attribution, in this order."""
     writers = {"pretrain": _reconstruction, "finetune": _classification, "evaluate": _classification}
-    writers["attribute"] = _attribution
+    writers |= {"compare": trial_summary, "attribute": _attribution}
     sentences = []
     for stage, write in writers.items():
         for run in (run for run in runs if run.stage == stage):
@@ -68,7 +71,7 @@ def _named(run: Run, runs: Sequence[Run], sentence: str) -> str:
 def _reconstruction(run: Run) -> list[str]:
     if (score := run.scores.get("r2_voxel")) is None:
         return []
-    stands = verdict(score, Score(0, 0, 0))
+    stands = f"{verdict(score, Score(0, 0, 0))} than"
     sentence = f"Hidden voxels of held-out subjects are reconstructed with R² {score.full()}: {stands} the trivial 0"
     for name, scores in run.baselines.items():
         sentence += f"; the {name} alone reaches {scores['r2_voxel']}"
@@ -84,12 +87,20 @@ def _classification(run: Run) -> list[str]:
     leader = best(baselines, metric)
     if leader is None:
         return [f"{first}; no baseline stands beside it."]
-    rival = baselines[leader][metric]
-    sentence = f"{first}: {verdict(ours, rival)} the best baseline, {leader}, at {rival}."
-    # What needs no image at all deserves its own comparison.
-    simple = [name for name in ("phenotype", "site") if name != leader and metric in baselines.get(name, {})]
-    words = [f"{verdict(ours, score)} {name} alone, {score}" for name in simple if (score := baselines[name][metric])]
-    return [sentence, *([f"It is {' and '.join(words)}."] if words else [])]
+    rival = f"{in_text(leader)}, at {baselines[leader][metric]}"
+    sentence = f"{first}: {standing(run, leader, metric)} than the best baseline, {rival}."
+    return [*reservations(run), sentence, *_image_free(run, metric)]
+
+
+def _image_free(run: Run, metric: str) -> list[str]:
+    """How the classifier stands to what reads no brain signal, where `reservations` have not said it already."""
+    words = []
+    for name, named in IMAGE_FREE.items():
+        if metric in run.baselines.get(name, {}):
+            stands = standing(run, name, metric)
+            if stands == "better" or metric not in run.differences.get(name, {}):
+                words.append(f"{stands} than {named}, {run.baselines[name][metric]}")
+    return [f"It is {listed(words)}."] if words else []
 
 
 def _attribution(run: Run) -> list[str]:
@@ -117,4 +128,4 @@ def _passing(regions: pd.DataFrame) -> str:
 
 
 def _article(metric: str) -> str:
-    return f"an {label(metric)}" if metric == "auc" else f"a {label(metric).lower()}"
+    return f"{'an' if metric in ('auc', 'average_precision') else 'a'} {in_sentence(metric)}"

@@ -1,7 +1,7 @@
 """A whole chain of run folders in the formats that the stages leave, with known numbers."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,18 +112,98 @@ def write_finetune(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def write_evaluate(folder: Path, auc: float = 0.91, leakage: tuple[str, ...] = (), **changes: Any) -> Path:
-    def models(value: float) -> dict[str, Any]:
-        near = {"balanced_accuracy": value - 0.08, "sensitivity": value - 0.12, "specificity": value - 0.05}
-        return {"auc": score(value), **{name: score(near_value, 0.07) for name, near_value in near.items()}}
+BASELINES = {"majority": 0.5, "site": 0.58, "phenotype": 0.61, "motion": 0.56, "connectome": 0.84, "untrained": 0.6}
+"""AUC of each baseline of an evaluate run."""
 
-    baselines = {"majority": models(0.5), "site": models(0.58), "phenotype": models(0.61), "connectome": models(0.84)}
-    tested = [rows["subject"].tolist() for _, rows in predictions().groupby("fold")]
+
+def models(value: float) -> dict[str, Any]:
+    near = {"balanced_accuracy": value - 0.08, "sensitivity": value - 0.12, "specificity": value - 0.05}
+    return {"auc": score(value), **{name: score(near_value, 0.07) for name, near_value in near.items()}}
+
+
+def difference(value: float, half: float = 0.08) -> dict[str, float]:
+    t = {"fold_mean": value, "t_low": value - 0.1, "t_high": value + 0.1, "p": 0.04, "smallest": 0.11}
+    return {**score(value, half), **t}
+
+
+def differences(auc: float) -> dict[str, Any]:
+    return {
+        name: {"auc": difference(auc - value), "brier": difference(-0.1, 0.05)} for name, value in BASELINES.items()
+    }
+
+
+def write_evaluate(
+    folder: Path, auc: float = 0.91, leakage: tuple[str, ...] = (), old: bool = False, **changes: Any
+) -> Path:
+    """Write what evaluate leaves; `old` as before there were differences, calibration and sites."""
+    table = predictions().assign(repeat=0, threshold=0.5)
+    tested = [rows["subject"].tolist() for _, rows in table.groupby("fold")]
     everyone = set(scan_table()["subject"])
-    folds = [{"fold": k, "train": sorted(everyone - set(test)), "test": test} for k, test in enumerate(tested)]
-    metrics = {"scores": models(auc), "baselines": baselines, "folds": folds, "leakage": list(leakage)}
+    folds = [
+        {"fold": k, "repeat": 0, "train": sorted(everyone - set(test)), "test": test} for k, test in enumerate(tested)
+    ]
+    baselines = {name: models(value) for name, value in BASELINES.items()}
+    metrics: dict[str, Any] = {"baselines": baselines, "folds": folds, "leakage": list(leakage)}
+    metrics["scores"] = models(auc)
+    if not old:
+        more = {"average_precision": score(0.7), "brier": score(0.19), "site_predictability": score(0.8)}
+        metrics["scores"] = {**models(auc), **more, "auc": {**score(auc), "p": 0.004}}
+        metrics["differences"] = differences(auc)
     start_run(folder, "evaluate", metrics, **changes)
-    predictions().to_csv(folder / "predictions.tsv", sep="\t", index=False)
+    table.drop(columns=["repeat", "threshold"] if old else []).to_csv(folder / "predictions.tsv", sep="\t", index=False)
+    if not old:
+        _write_sites_and_calibration(folder)
+    return folder
+
+
+def _write_sites_and_calibration(folder: Path) -> None:
+    sites = [["Delta", 18, 6, 0.333, 0.92, 0.8, 0.99], ["Theta", 12, 4, 0.333, 0.88, 0.7, 0.97]]
+    columns = ["site", "n", "cases", "prevalence", "auc", "ci_low", "ci_high"]
+    pd.DataFrame(sites, columns=columns).to_csv(folder / "sites.tsv", sep="\t", index=False)
+    rows = [
+        [model, k, predicted, observed, observed - 0.1, observed + 0.1, 6]
+        for model, shift in {"classifier": 0.02, "connectome": -0.1, "site": 0.2}.items()
+        for k, predicted in enumerate((0.1, 0.3, 0.5, 0.7))
+        for observed in [predicted + shift]
+    ]
+    columns = ["model", "bin", "predicted", "observed", "ci_low", "ci_high", "n"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "calibration.tsv", sep="\t", index=False)
+
+
+TRIAL: dict[str, dict[str, float]] = {
+    "random": {"r2_voxel_random": 0.31, "r2_region_random": 0.50, "r2_voxel_region": 0.12, "auc": 0.62},
+    "tube": {"r2_voxel_random": 0.28, "r2_region_random": 0.49, "r2_voxel_region": 0.14, "auc": 0.63},
+    "region": {"r2_voxel_random": 0.22, "r2_region_random": 0.44, "r2_voxel_region": 0.21, "auc": 0.71},
+    "untrained": {"r2_voxel_random": 0.0, "r2_region_random": 0.0, "r2_voxel_region": 0.0, "auc": 0.6},
+    "connectome": {"auc": 0.69},
+}
+"""Scores of a compare run; intervals are 0.02 to each side, of differences 0.05."""
+
+
+def trial_tables(level: Mapping[str, float]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Cells, maskers and differences of one level of the factors."""
+    cells, maskers, compared = [], [], []
+    for name, found in TRIAL.items():
+        factors = {} if name == "connectome" else level
+        for seed, fold in ((seed, fold) for seed in range(2) for fold in range(3)):
+            trained = name not in ("untrained", "connectome")
+            effort = {"updates": 200 if trained else None, "hidden_share": 0.75 if trained else None}
+            cells.append({"masker": name, "seed": seed, "fold": fold, **factors, "n_train": 20, **effort, **found})
+        for metric, value in found.items():
+            maskers.append({"masker": name, **factors, "metric": metric, **score(value, 0.02)})
+            if name != "random":
+                gap = score(value - TRIAL["random"][metric], 0.05)
+                row = {"masker": name, "reference": "random", **factors, "metric": metric, **gap, "p": 0.03}
+                compared.append({**row, "boot_low": None, "boot_high": None, "n_folds": 6, "smallest": 0.07})
+    return pd.DataFrame(cells), pd.DataFrame(maskers), pd.DataFrame(compared)
+
+
+def write_compare(folder: Path, factor: Mapping[str, Sequence[float]] | None = None, **changes: Any) -> Path:
+    start_run(folder, "compare", {"scores": {"auc_random": score(0.62)}}, **changes)
+    levels = [{name: value} for name, values in (factor or {}).items() for value in values] or [{}]
+    for place, name in enumerate(("cells", "maskers", "differences")):
+        tables = [trial_tables(level)[place] for level in levels]
+        pd.concat(tables).drop_duplicates().to_csv(folder / f"{name}.tsv", sep="\t", index=False)
     return folder
 
 
@@ -165,6 +245,7 @@ WRITERS: dict[str, Callable[..., Path]] = {
     "pretrain": write_pretrain,
     "finetune": write_finetune,
     "evaluate": write_evaluate,
+    "compare": write_compare,
     "attribute": write_attribute,
 }
 

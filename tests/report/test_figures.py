@@ -1,8 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from fmrifm.report.figures import curves, forest, label_bars, ranking, roc, system_bars
-from fmrifm.report.scores import Score
+from fmrifm.report.figures import curves, label_bars, ranking, system_bars
 
 
 def regions(count: int) -> pd.DataFrame:
@@ -22,17 +21,6 @@ def test_curves_say_where_they_start_and_end():
     drawn = curves(series, "validation R²", "caption", zero="trivial (0)")
     assert "voxels from 0.1 to 0.25" in drawn.svg
     assert ">trivial (0)<" in drawn.svg
-
-
-def test_a_forest_writes_every_model_with_its_interval():
-    drawn = forest("auc", {"this classifier": Score(0.7, 0.6, 0.8), "site": Score(0.5)})
-    assert "this classifier 0.70 (0.60 to 0.80); site 0.50" in drawn.svg
-    assert drawn.caption == "AUC with 95 % intervals. Dotted: chance."
-
-
-def test_the_roc_curve_of_perfect_predictions_goes_through_the_corner():
-    drawn = roc([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], Score(1.0, 0.9, 1.0))
-    assert "4 held-out subjects, each ranked within its fold. AUC 1.00 (0.90 to 1.00)." in drawn.caption
 
 
 def test_regions_are_drawn_best_first_and_planted_ones_in_the_second_colour():

@@ -48,7 +48,14 @@ def titles(page: str) -> list[str]:
 
 
 def test_the_whole_chain_gives_every_section_once(page):
-    assert titles(page) == ["Cohort", "Pretraining", "Classification", "Regions and systems", "Provenance"]
+    assert titles(page) == [
+        "Cohort",
+        "Pretraining",
+        "Classification",
+        "Trial of masking",
+        "Regions and systems",
+        "Provenance",
+    ]
     assert len(page.encode()) < 3_000_000
 
 
@@ -58,6 +65,7 @@ def test_the_whole_chain_gives_every_section_once(page):
         ("pretrain", "Pretraining"),
         ("finetune", "Classification (finetune)"),
         ("evaluate", "Classification"),
+        ("compare", "Trial of masking"),
         ("attribute", "Regions and systems"),
     ],
 )
@@ -72,10 +80,10 @@ def test_two_runs_of_a_stage_are_told_apart(make_run):
 
 def test_a_stage_that_the_report_does_not_know_keeps_its_provenance(make_run):
     run = make_run("pretrain")
-    object.__setattr__(run, "provenance", {"stage": "compare", "command": "fmrifm compare --out trial"})
+    object.__setattr__(run, "provenance", {"stage": "embed", "command": "fmrifm embed --out trial"})
     page = render([run])
     assert titles(page) == ["Cohort", "Provenance"]
-    assert "fmrifm compare --out trial" in page
+    assert "fmrifm embed --out trial" in page
 
 
 def test_nothing_is_loaded_from_anywhere(page):
@@ -115,11 +123,11 @@ def test_hostile_names_appear_as_text(make_run):
 def test_every_figure_has_words_and_every_table_a_caption_and_headers(page):
     parsed = Page(page)
     drawings = parsed.all("svg")
-    assert len(drawings) == len(parsed.all("figcaption")) == 14
+    assert len(drawings) == len(parsed.all("figcaption")) == 19
     assert all(drawing["role"] == "img" and len(drawing["aria-label"] or "") > 20 for drawing in drawings)
     assert len(parsed.all("table")) == len(parsed.all("caption"))
     assert all(header["scope"] in ("row", "col") for header in parsed.all("th"))
-    assert [tag for tag, _ in parsed.tags if tag in ("h1", "h2")] == ["h1"] + ["h2"] * 5
+    assert [tag for tag, _ in parsed.tags if tag in ("h1", "h2")] == ["h1"] + ["h2"] * 6
     assert parsed.all("html") == [{"lang": "en"}]
 
 
@@ -144,3 +152,10 @@ def test_warnings_stand_above_the_summary(make_run):
 
 def test_the_same_runs_give_the_same_page(chain, page):
     assert render(chain) == page
+
+
+def test_levels_of_a_factor_have_smaller_headings_inside_their_section(make_run):
+    page = render([make_run("compare", factor={"masking.ratio": [0.5, 0.75]})])
+    headings = re.findall(r"<h([23])[^>]*>([^<]*)</h", page)
+    assert headings[1:4] == [("2", "Trial of masking"), ("3", "masking.ratio 0.5"), ("3", "masking.ratio 0.75")]
+    Page(page)

@@ -12,7 +12,7 @@ def test_commands_settings_and_versions_are_there(chain):
     section = provenance_section(chain)
     redo, *recipes = section.codes
     assert redo.text.splitlines()[0] == "fmrifm pretrain --store planted.zarr --out runs/pretrain"
-    assert len(redo.text.splitlines()) == len(recipes) == 4
+    assert len(redo.text.splitlines()) == len(recipes) == 5
     stages, versions = section.tables
     assert stages.rows[0][:5] == ["pretrain", "pretrain", "1 min 23 s", "2026-01-02T03:04:05", "cpu"]
     assert ["torch", "2.9.0"] in versions.rows

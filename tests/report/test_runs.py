@@ -8,7 +8,7 @@ def test_a_run_tells_its_stage_cohort_and_scores(make_run):
     run = make_run("evaluate")
     assert (run.stage, run.cohort["name"], run.synthetic, run.target) == ("evaluate", "Planted trial", True, "dx")
     assert run.scores["auc"].value == 0.91
-    assert list(run.baselines) == ["majority", "site", "phenotype", "connectome"]
+    assert list(run.baselines) == ["majority", "site", "phenotype", "motion", "connectome", "untrained"]
 
 
 def test_a_folder_given_twice_is_read_once(make_run):
@@ -26,7 +26,7 @@ def test_what_is_no_run_folder_is_refused_with_what_was_found(tmp_path, kind, fo
         path.mkdir()
     elif kind == "file":
         path.write_text("x")
-    with pytest.raises(DataError, match=rf"thing: {found}; expected a run folder.*--run"):
+    with pytest.raises(DataError, match=rf"thing: {found}; expected a run folder.*`compare`.*--run"):
         read_runs([path])
 
 
@@ -55,3 +55,9 @@ def test_identifiers_keep_leading_zeros_and_a_site_may_be_called_na(make_run):
     row = run.table("scans.tsv").iloc[0]
     assert (row["subject"], row["site"]) == ("0010", "NA")
     assert row.isna()["age"]
+
+
+def test_differences_are_read_and_older_folders_have_none(make_run):
+    found = make_run("evaluate").differences["phenotype"]["auc"]
+    assert (round(found.value, 2), round(found.ci_low, 2), found.smallest) == (0.3, 0.22, 0.11)
+    assert make_run("evaluate", "old", old=True).differences == {}

@@ -6,16 +6,43 @@ from fmrifm.report.summary import alarms, banners, summary
 
 
 def test_scores_stand_beside_the_best_baseline_and_those_without_an_image(make_run):
-    words = " ".join(summary([make_run("evaluate")]))
-    assert "an AUC of 0.91 (95 % interval 0.86 to 0.96, n = 30)" in words
-    assert "no better than the best baseline, connectome, at 0.84 (0.79 to 0.89)." in words
-    assert "It is better than phenotype alone, 0.61 (0.56 to 0.66) and better than site alone, 0.58" in words
+    score, simple = summary([make_run("evaluate")])
+    assert "an AUC of 0.91 (95 % interval 0.86 to 0.96, n = 30, permutation p = 0.004)" in score
+    assert "no better than the best baseline, connectome (correlation), at 0.84 (0.79 to 0.89)." in score
+    assert simple.startswith("It is better than phenotype alone, 0.61 (0.56 to 0.66), better than site alone, 0.58")
 
 
-def test_a_classifier_below_its_baselines_is_called_no_better(make_run):
-    words = " ".join(summary([make_run("evaluate", auc=0.55)]))
-    assert "better than" in words
-    assert words.count("better than") == words.count("no better than")
+def test_what_needs_no_brain_signal_is_said_first_where_it_does_as_well(make_run):
+    # The paired interval is 0.08 to each side, so 0.64 beats neither phenotype (0.61), site (0.58) nor random weights.
+    simple, untrained, score, *rest = summary([make_run("evaluate", auc=0.64)])
+    assert simple == (
+        "The classifier's AUC of 0.64 is no better than what phenotype alone (0.61), site alone (0.58) and head motion "
+        "alone (0.56) reach without any brain signal."
+    )
+    assert "encoder at random initialisation (0.60): pretraining added nothing" in untrained
+    assert score.startswith("The classifier reaches")
+    assert "worse than the best baseline" in score
+    assert rest == []
+    one, *_ = summary([make_run("evaluate", "higher", auc=0.68)])
+    assert "what phenotype alone (0.61) reaches without" in one
+
+
+def test_older_folders_are_judged_by_intervals_that_overlap_and_after_the_score(make_run):
+    score, simple = summary([make_run("evaluate", auc=0.67, old=True)])
+    assert score.startswith("The classifier reaches")
+    assert simple == (
+        "It is no better than phenotype alone, 0.61 (0.56 to 0.66), no better than site alone, 0.58 (0.53 to 0.63) and "
+        "better than head motion alone, 0.56 (0.51 to 0.61)."
+    )
+
+
+def test_the_trial_of_masking_is_told_by_classification_then_by_reconstruction(make_run):
+    outcome, idle, reconstruction = summary([make_run("compare")])
+    assert outcome.startswith("Trial of masking: by AUC, region (+0.090, 0.040 to 0.140, p = 0.030) is better than ")
+    assert "no difference from random is shown for tube. With 30 subjects and 6 pairs of cells" in outcome
+    assert "not shown to be worse than random (−0.020, −0.070 to 0.030" in idle
+    assert "by R² of voxels under random masks, region (−0.090, " in reconstruction
+    assert "is worse than random" in reconstruction
 
 
 def test_leading_systems_and_regions_are_named(make_run):
