@@ -10,6 +10,7 @@ from fmrifm.report.figures import label_bars
 from fmrifm.report.runs import Run
 
 _COLUMNS = ("scan", "subject", "site")
+_MOST_CLASSES = 5
 
 
 def cohort_sections(runs: Sequence[Run]) -> list[Section]:
@@ -30,7 +31,7 @@ def _section(runs: Sequence[Run], several: bool) -> Section | None:
     return cohort_section(
         scans,
         title=f"Cohort: {name}" if several else "Cohort",
-        target=next((run.target for run in runs if run.stage in ("finetune", "evaluate")), "dx"),
+        target=next((run.target for run in runs if run.stage in ("finetune", "evaluate", "compare")), "dx"),
         about=runs[0].cohort,
     )
 
@@ -49,7 +50,7 @@ def cohort_section(scans: pd.DataFrame, *, title: str, target: str, about: Mappi
     return Section(
         title=title,
         sentences=[_size(scans, subjects), *_atlas(about)],
-        pictures=[label_bars(labels, f"label (column {target}: 0 control, 1 case)")],
+        pictures=[label_bars(labels, _meaning(subjects, target))],
         tables=[_table(scans, labels)],
     )
 
@@ -70,10 +71,28 @@ def _atlas(cohort: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def _values(subjects: pd.DataFrame, target: str) -> pd.Series:
+    return pd.to_numeric(subjects[target], errors="coerce") if target in subjects else pd.Series(index=subjects.index)
+
+
+def _names(values: pd.Series) -> dict[int, str]:
+    """Names of the labels: cases and controls, or numbers where there are more than two classes."""
+    found = sorted(values.dropna().unique())
+    if 2 < len(found) <= _MOST_CLASSES and found == list(range(len(found))):
+        return {value: f"label {value}" for value in range(len(found))}
+    return {0: "controls", 1: "cases"}
+
+
+def _meaning(subjects: pd.DataFrame, target: str) -> str:
+    meant = ": 0 control, 1 case" if "controls" in _names(_values(subjects, target)).values() else ""
+    return f"label (column {target}{meant})"
+
+
 def _label_counts(subjects: pd.DataFrame, target: str) -> dict[str, dict[str, int]]:
     """Subjects of each site by label, sites in alphabetical order."""
-    values = pd.to_numeric(subjects[target], errors="coerce") if target in subjects else pd.Series(index=subjects.index)
-    groups = {"controls": values == 0, "cases": values == 1, "unlabelled": ~values.isin([0, 1])}
+    values = _values(subjects, target)
+    names = _names(values)
+    groups = {name: values == value for value, name in names.items()} | {"unlabelled": ~values.isin(list(names))}
     sites = subjects["site"].fillna("unknown")
     counts = {
         str(site): {name: int(member[rows].sum()) for name, member in groups.items()}

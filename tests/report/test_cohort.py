@@ -51,3 +51,13 @@ def test_rescued_and_lost_regions_are_named(run):
 def test_runs_without_a_scan_table_have_no_cohort_section(run):
     (run.path / "scans.tsv").unlink()
     assert cohort_sections([run]) == []
+
+
+def test_more_than_two_classes_are_counted_by_number(run):
+    rows = "".join(f"{k}\t{k}\tX\t{dx}\n" for k, dx in enumerate(["0", "1", "2", "3", "3", ""]))
+    (run.path / "scans.tsv").write_text(f"scan\tsubject\tsite\tdx\n{rows}")
+    (section,) = cohort_sections([run])
+    assert section.tables[0].columns[2:] == ["label 0", "label 1", "label 2", "label 3", "unlabelled"]
+    assert section.tables[0].rows[0][2:] == ["1", "1", "1", "2", "1"]
+    assert "X: 1 label 0, 1 label 1, 1 label 2, 2 label 3, 1 unlabelled" in section.pictures[0].svg
+    assert "case" not in section.pictures[0].caption
