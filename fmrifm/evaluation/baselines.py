@@ -3,18 +3,20 @@
 Site predicts diagnosis in ADHD-200, and the 2012 competition's best entry used no imaging at
 all: a figure without these beside it says nothing.
 
-Axes: T volumes, V brain voxels, S scans, R regions.
+Axes: T volumes, V brain voxels, S scans, R regions, E = R * (R - 1) / 2 edges, C classes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from nilearn.connectome import ConnectivityMeasure
+from nilearn.connectome import ConnectivityMeasure, sym_matrix_to_vec
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.covariance import EmpiricalCovariance
+from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 from sklearn.dummy import DummyClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -22,6 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fmrifm.data.store import Store
+from fmrifm.evaluation.harmonise import Harmonisation, fit_harmoniser
 from fmrifm.evaluation.probe import linear_classifier
 from fmrifm.evaluation.splits import Fold
 
@@ -30,12 +33,47 @@ CATEGORIES = ("sex",)
 _STRONGEST = 0.999
 """Correlations are clipped here before Fisher's z."""
 
+Model = tuple[Pipeline, NDArray[np.float32] | pd.DataFrame]
+"""A model to be fitted, and the features of all scans that it looks at."""
 
-def connectomes(store: Store, scans: pd.Series, labels_V: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Fisher-z correlations between region means over the full run (nilearn), shape (S, R * (R - 1) / 2).
 
-    These are Pearson correlations. nilearn by default shrinks them (Ledoit-Wolf), the more the shorter
-    the run, which tells sites apart. A region without signal correlates with nothing: its edges are 0.
+@dataclass(frozen=True, eq=False)
+class Connectomes:
+    """Connectivity between region means of whole scans (nilearn); a region without signal has edges of 0."""
+
+    series: list[NDArray[np.float64]]
+    """Region means of each scan, (T, R); in float32 nilearn's geometric mean does not settle."""
+    correlation: NDArray[np.float32]
+    """Fisher z of Pearson correlations, (S, E). nilearn by default shrinks them (Ledoit-Wolf), the more the shorter
+    the run, which tells sites apart."""
+    partial: NDArray[np.float32]
+    """Partial correlations, (S, E), shrunk by Ledoit and Wolf's estimate: without it a run with fewer volumes than
+    regions has none."""
+
+    def tangent(self, train: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Shrunk covariances seen from the geometric mean of the training scans, (S, E + R).
+
+        References:
+            Varoquaux et al. 2010, doi:10.1007/978-3-642-15705-9_25.
+        """
+        measure = ConnectivityMeasure(LedoitWolf(store_precision=False), kind="tangent", standardize=False)
+        measure.fit([series for series, learnt in zip(self.series, train, strict=True) if learnt])
+        covered = np.stack([series.any(axis=0) for series in self.series])
+        # What is left of a region without signal is the shrinkage, whose logarithm is far from 0.
+        matrices = measure.transform(self.series) * (covered[:, :, None] & covered[:, None, :])
+        return np.asarray(sym_matrix_to_vec(matrices), np.float32)
+
+    def features(self, train: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+        """Features by baseline, of all scans; what compares scans is fitted on the training ones (True)."""
+        return {
+            "connectome": self.correlation,
+            "connectome_partial": self.partial,
+            "connectome_tangent": self.tangent(train),
+        }
+
+
+def connectomes(store: Store, scans: pd.Series, labels_V: NDArray[np.integer]) -> Connectomes:
+    """Read scans once and measure their connectivity.
 
     Args:
         store: Where the scans are.
@@ -45,63 +83,104 @@ def connectomes(store: Store, scans: pd.Series, labels_V: NDArray[np.integer]) -
     values = np.unique(labels_V[labels_V > 0])
     share = (labels_V[:, None] == values).astype(np.float32)
     share /= share.sum(axis=0)
-    series = [store.window(key) @ share for key in scans]
-    measure = ConnectivityMeasure(
-        EmpiricalCovariance(), kind="correlation", vectorize=True, discard_diagonal=True, standardize=False
-    )
+    series = [(store.window(key) @ share).astype(np.float64) for key in scans]
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = np.nan_to_num(measure.fit_transform(series))
-    return np.arctanh(np.clip(correlation, -_STRONGEST, _STRONGEST)).astype(np.float32)
+        correlation = np.nan_to_num(_edges(series, EmpiricalCovariance(), "correlation"))
+    z = np.arctanh(np.clip(correlation, -_STRONGEST, _STRONGEST)).astype(np.float32)
+    partial = _edges(series, LedoitWolf(store_precision=False), "partial correlation")
+    return Connectomes(series, z, partial.astype(np.float32))
 
 
-def baseline_models(scans: pd.DataFrame, edges: int, penalty: float) -> Mapping[str, Callable[[], Pipeline]]:
-    """Untrained models by name: majority, site, phenotype, connectome.
+def _edges(series: list[NDArray[np.float64]], covariance: EmpiricalCovariance, kind: str) -> NDArray[np.floating]:
+    measure = ConnectivityMeasure(covariance, kind=kind, vectorize=True, discard_diagonal=True, standardize=False)
+    return np.asarray(measure.fit_transform(series))
+
+
+def tabular_models(scans: pd.DataFrame) -> dict[str, Model]:
+    """Models that look at no image, and what they look at: majority, site, phenotype (with site), motion.
 
     Args:
-        scans: Labelled scans; phenotype columns without any value are left out, numbers in words are categories.
-        edges: Number of connectome features.
-        penalty: Of the connectome's classifier, the same as the encoder's.
+        scans: Labelled scans; columns without any value are left out, with them a model that would have none left.
+            Numbers in words are categories.
     """
     present = [name for name in (*NUMBERS, *CATEGORIES) if name in scans and scans[name].notna().any()]
     numbers = [name for name in present if name in NUMBERS and is_numeric_dtype(scans[name])]
     categories = [name for name in present if name not in numbers]
-    majority = int(scans["label"].mode()[0])
-    models: dict[str, Callable[[], Pipeline]] = {
+    majority = DummyClassifier(strategy="constant", constant=int(scans["label"].mode()[0]))
+    models: dict[str, Model] = {
         # Of all scans: the majority of a fold's training scans leans against its test scans, and scores below one half.
-        "majority": lambda: make_pipeline(DummyClassifier(strategy="constant", constant=majority)),
-        "site": lambda: _logistic(["site"], []),
-        "connectome": lambda: linear_classifier(edges, penalty),
+        "majority": (make_pipeline(majority), scans),
+        "site": (_logistic(["site"], []), scans),
     }
     if present:
-        models["phenotype"] = lambda: _logistic(categories, numbers)
+        models["phenotype"] = (_logistic([*categories, "site"], numbers), scans)
+    motion = _motion(scans)
+    if not motion.empty:
+        models["motion"] = (_logistic([], [str(name) for name in motion]), motion)
     return models
 
 
 def baseline_predictions(
-    scans: pd.DataFrame, connectome: NDArray[np.floating], folds: list[Fold], penalty: float
+    scans: pd.DataFrame,
+    connectomes: Connectomes,
+    folds: Sequence[Fold],
+    penalty: float,
+    harmonise: Harmonisation = "none",
 ) -> dict[str, pd.DataFrame]:
     """Held-out predictions of every baseline.
 
     Args:
-        scans: Labelled scans with subject, site, label and phenotype.
-        connectome: One row a scan.
+        scans: Labelled scans (labels 0 to C - 1) with subject, site and, where known, phenotype and motion.
+        connectomes: Of the same scans.
         folds: Who is learnt from and predicted.
-        penalty: Of the connectome's classifier.
+        penalty: Of the connectomes' classifiers, the same as the encoder's.
+        harmonise: What takes sites out of the connectomes, fitted on each fold's training scans.
 
     Returns:
-        Per baseline one row a scan: scan, subject, site, fold, label, probability.
+        Per baseline one row a scan and repeat: scan, subject, site, label, fold, repeat, and threshold and
+        probability, or with more than two classes probability_0 to probability_(C - 1).
     """
-    models = baseline_models(scans, connectome.shape[1], penalty)
-    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
+    tabular, classes = tabular_models(scans), int(scans["label"].max()) + 1
+    tables: dict[str, list[pd.DataFrame]] = {}
     for number, fold in enumerate(folds):
         train = scans["subject"].isin(fold.train).to_numpy()
         test = scans["subject"].isin(fold.test).to_numpy()
-        for name, build in models.items():
-            features = connectome if name == "connectome" else scans
-            model = build().fit(features[train], scans["label"][train])
-            table = scans.loc[test, ["scan", "subject", "site", "label"]].assign(fold=number)
-            tables[name].append(table.assign(probability=model.predict_proba(features[test])[:, -1]))
+        models: dict[str, Model] = {**tabular}
+        for name, edges in connectomes.features(train).items():
+            harmoniser = fit_harmoniser(harmonise, edges[train], scans["site"][train])
+            models[name] = linear_classifier(edges.shape[1], penalty), harmoniser.transform(edges, scans["site"])
+        table = scans.loc[test, ["scan", "subject", "site", "label"]].assign(
+            fold=number, repeat=getattr(fold, "repeat", 0)
+        )
+        for name, (model, features) in models.items():
+            fitted = clone(model).fit(features[train], scans["label"][train])
+            tables.setdefault(name, []).append(table.assign(**_probabilities(fitted, features[test], classes)))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+
+
+def _probabilities(
+    model: Pipeline, features: NDArray[np.floating] | pd.DataFrame, classes: int
+) -> dict[str, float | NDArray[np.float64]]:
+    """Columns of the table of predictions; 0 for a class that the training scans lack."""
+    probability_SC = np.zeros((len(features), classes))
+    probability_SC[:, model.classes_] = model.predict_proba(features)
+    if classes == 2:
+        return {"threshold": 0.5, "probability": probability_SC[:, 1]}
+    return {f"probability_{label}": probability_SC[:, label] for label in range(classes)}
+
+
+def _motion(scans: pd.DataFrame) -> pd.DataFrame:
+    """Framewise displacement, and the shares of volumes that are spikes or scrubbed, as far as they are known.
+
+    Counts would tell the length of the run, and with it the site. Volumes before the steady state are no motion.
+    """
+    found = {}
+    if "mean_fd" in scans:
+        found["mean_fd"] = pd.to_numeric(scans["mean_fd"], errors="coerce")
+    for name in ("n_spikes", "n_scrubbed"):
+        if name in scans:
+            found[name] = scans[name] / (scans["n_volumes"] + scans["n_scrubbed"])
+    return pd.DataFrame(found, index=scans.index).dropna(axis=1, how="all")
 
 
 def _logistic(categories: list[str], numbers: list[str]) -> Pipeline:
