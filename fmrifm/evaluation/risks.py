@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, mannwhitneyu
 
+from fmrifm.evaluation.leakage import some
 from fmrifm.evaluation.twins import near_groups, shared, signature_codes
 
 _P = 0.01
-_NAMED = 5
-"""Examples that a sentence gives."""
 _NUISANCES = {"tr_s": "repetition time (tr_s)", "mean_fd": "head motion (mean_fd)"}
 
 
@@ -58,7 +57,7 @@ def _repetition(twice: pd.DataFrame, groups: pd.Series, what: str) -> list[str]:
     named = (twice["scan"] if "scan" in twice else twice["subject"]).astype(str)
     examples = [" = ".join(members) for _, members in named.groupby(groups, sort=False)]
     return [
-        f"{len(twice)} scans under different subject identifiers hold {what}: {_some(examples)}. Were one in the "
+        f"{len(twice)} scans under different subject identifiers hold {what}: {some(examples)}. Were one in the "
         "training and one in the test set, the test subject would have been seen."
     ]
 
@@ -71,7 +70,7 @@ def _two_sites(scans: pd.DataFrame) -> list[str]:
     examples = [f"{subject} ({', '.join(sites)})" for subject, sites in several.items()]
     everyone = scans["subject"].nunique()
     return [
-        f"{len(several)} of {everyone} subject identifiers occur at more than one site: {_some(examples)}. They are "
+        f"{len(several)} of {everyone} subject identifiers occur at more than one site: {some(examples)}. They are "
         "one person in both, or two people with one name; leaving a site out does not leave them out."
     ]
 
@@ -129,8 +128,3 @@ def _label(value: object) -> str:
 
 def _p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _some(examples: Sequence[str]) -> str:
-    more = f" and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
-    return ", ".join(examples[:_NAMED]) + more

@@ -3,6 +3,8 @@
 Axes: N scans.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -37,6 +39,19 @@ def signal_groups(scans: pd.DataFrame) -> pd.Series:
     group = connected_components(graph, directed=False)[1][: len(subjects)]
     _, first, place = np.unique(group, return_index=True, return_inverse=True)
     return pd.Series(subjects[first][place], index=pd.Index(subjects, name="subject"), name="group", dtype=object)
+
+
+def seen_before(scans: pd.DataFrame, names: Iterable[str]) -> dict[str, str]:
+    """Subjects of whom a signal was seen under one of the names, each with that name: its own where that is one.
+
+    Args:
+        scans: Scan table with subject; sha256 and signature where known.
+        names: Subjects that were seen, say in pretraining; those without a scan in the table count by name alone.
+    """
+    groups, seen = signal_groups(scans), set(names)
+    holders = {group: min(members) for group, rows in groups.groupby(groups) if (members := seen & set(rows.index))}
+    found = {subject: subject if subject in seen else holders.get(group) for subject, group in groups.items()}
+    return {str(subject): name for subject, name in found.items() if name is not None}
 
 
 def _signals(scans: pd.DataFrame) -> list[NDArray[np.intp]]:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fmrifm.evaluation.twins import near_groups, signal_groups
+from fmrifm.evaluation.twins import near_groups, seen_before, signal_groups
 
 
 def table(**columns: list[object]) -> pd.DataFrame:
@@ -38,6 +38,13 @@ def test_one_column_is_enough_and_may_have_holes(column: str) -> None:
 
 def test_a_table_without_scans_has_no_groups() -> None:
     assert signal_groups(pd.DataFrame({"subject": [], "sha256": [], "signature": []})).empty
+
+
+def test_who_was_seen_is_found_by_name_and_by_signal() -> None:
+    scans = table(sha256=["0", "1", "2", "2", "0"])  # d = b and a = c
+    assert seen_before(scans, ["b", "c", "elsewhere"]) == {"a": "c", "b": "b", "c": "c", "d": "b"}
+    assert seen_before(scans, ["elsewhere"]) == {}
+    assert seen_before(scans[["subject"]], ["c"]) == {"c": "c"}
 
 
 def test_groups_of_near_signatures_are_those_of_all_pairs() -> None:
