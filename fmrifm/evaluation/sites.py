@@ -41,7 +41,8 @@ def predicted_sites(
     """Predict the site of each test subject from features alone, on the folds of the classifier.
 
     A ridge classifier with alpha = D and balanced sites on standardised features. Its balanced accuracy says how much
-    of the site the features hold; features without any reach 1 / C.
+    of the site the features hold; features without any reach 1 / C, harmonised ones less: their training scans hold
+    nothing that a linear classifier could learn.
 
     Args:
         features_SD: One row a scan.
