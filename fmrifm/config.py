@@ -19,6 +19,14 @@ Connectivity = Literal["correlation", "tangent", "log_euclidean"]
 Rule = Literal["majority", "any", "pure"]
 Method = Literal["fidelity", "occlusion"]
 Resident = Literal["auto", "always", "never"]
+Seen = Literal["keep", "exclude"]
+Threshold = Literal["half", "inner"]
+Harmonisation = Literal["none", "combat", "site_zscore"]
+"""How sites are taken out of features: not at all, by ComBat, or by the z-score within each site."""
+Baseline = Literal[
+    "majority", "site", "phenotype", "motion", "connectome", "connectome_partial", "connectome_tangent",
+    "untrained", "scratch",
+]  # fmt: skip
 
 
 def _check(holds: bool, name: str, value: object, expected: str) -> None:
@@ -274,19 +282,51 @@ class PretrainConfig:
 class SplitConfig:
     """How subjects are divided for cross-validation."""
 
-    splits: Literal["kfold", "site"] = "kfold"
-    """`kfold` by subject, stratified by site and label, or leave one `site` out."""
+    splits: str = "kfold"
+    """`kfold` by subject, stratified by site and label; leave one `site` out; or a table with columns subject, fold
+    and, for several rounds, repeat."""
     folds: int = 5
     """Folds of `kfold`."""
+    repeats: int = 1
+    """Rounds of `kfold`, each shuffled anew."""
     seed: int = 0
-    """Seed of the shuffle."""
+    """Seed of the shuffles."""
 
     def __post_init__(self) -> None:
         _check(self.folds >= 2, "folds", self.folds, "at least 2 folds")
+        _check(self.repeats >= 1, "repeats", self.repeats, "at least 1 round")
+        alone = self.repeats == 1 or self.splits == "kfold"
+        _check(alone, "repeats", self.repeats, f"1 with splits {self.splits}; only kfold is shuffled")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(SplitConfig):
+class ReadoutConfig(SplitConfig):
+    """How a label is read from scan features; every choice is made on folds inside the training subjects."""
+
+    target: str = "dx"
+    """Column of the scan table that holds the label, whole numbers from 0; scans without one are left out, counted."""
+    pooling: PoolingKind = "connectivity"
+    """Scan features: `connectivity` of regions, the `mean` over tokens and time, or a learned `attention` to them."""
+    connectivity: Connectivity = "correlation"
+    """Form of connectivity: Fisher-z `correlation`, its `log_euclidean` form, or `tangent` at the training mean."""
+    penalty: tuple[float, ...] = (1.0,)
+    """Strength of the linear classifier's L2 penalty, as a multiple of the number of features; of several the inner
+    folds choose."""
+    threshold: Threshold = "half"
+    """Probability from which label 1 is called: one `half` (classes weigh the same), or the one that `inner` folds
+    find best for balanced accuracy."""
+    inner_folds: int = 5
+    """Folds inside the training subjects, where something is chosen; of trained networks the first one stops them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive = bool(self.penalty) and min(self.penalty) > 0
+        _check(positive, "penalty", list(self.penalty), "one or more positive strengths")
+        _check(self.inner_folds >= 2, "inner_folds", self.inner_folds, "at least 2 folds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(ReadoutConfig):
     """Fit a classifier on a pretrained encoder, one fold at a time, and predict the subjects it never saw."""
 
     store: str
@@ -295,20 +335,16 @@ class FinetuneConfig(SplitConfig):
     """Run folder of `fmrifm pretrain`, or one of its checkpoints."""
     out: str
     """Run folder to write."""
-    target: str = "dx"
-    """Column of the scan table that holds the label, 0 or 1; scans without one are left out and counted."""
+    seen: Seen = "keep"
+    """Test subjects that the encoder was pretrained on: `keep` them and say so in red, or `exclude` them."""
     encoder: EncoderMode = "frozen"
     """`frozen` leaves the encoder as it is, `full` trains all of it, `lora` low-rank changes of its attention."""
     lora_rank: int = 8
     """Rank of those changes (Hu et al. 2022: 1 to 64, little difference)."""
-    pooling: PoolingKind = "connectivity"
-    """Scan features: `connectivity` of regions, the `mean` over tokens and time, or a learned `attention` to them."""
-    connectivity: Connectivity = "correlation"
-    """Form of connectivity: Fisher-z `correlation`, its `log_euclidean` form, or `tangent` at the training mean."""
-    penalty: float = 1.0
-    """Strength of the L2 penalty of the linear classifier, as a multiple of the number of features."""
-    epochs: int = 5
-    """Passes over the training scans where the encoder or the pooling is trained by gradient."""
+    epochs: int = 20
+    """Most passes over the training scans where the encoder or the pooling is trained by gradient."""
+    patience: int = 3
+    """Passes without a smaller loss on the first inner fold after which that stops; the best weights are kept."""
     lr: float | None = None
     """Peak learning rate of that; none is 1e-4 for the `full` encoder and 1e-3 where only new weights learn."""
     trainer: dict[str, Any] = field(default_factory=dict)
@@ -316,22 +352,86 @@ class FinetuneConfig(SplitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.penalty > 0, "penalty", self.penalty, "a positive strength")
         _check(self.lora_rank >= 1, "lora_rank", self.lora_rank, "at least 1")
         _check(self.epochs >= 1, "epochs", self.epochs, "at least 1")
+        _check(self.patience >= 1, "patience", self.patience, "at least 1")
         _check(self.lr is None or self.lr > 0, "lr", self.lr, "a positive learning rate, or none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(FinetuneConfig):
-    """Put the classifier beside majority, phenotype, site and connectome baselines on the same folds.
+    """Put the classifier beside its baselines on the same folds: the honest table.
 
     With a run folder of `fmrifm finetune` its held-out predictions and folds are used; with one
     of `fmrifm pretrain` the classifier is fitted here.
     """
 
+    baselines: tuple[Baseline, ...] = get_args(Baseline)
+    """What stands beside the classifier; all, unless you leave some out."""
+    harmonise: Harmonisation = "none"
+    """Take sites out of the features of frozen encoders and connectomes, by what the training scans of a fold tell:
+    ComBat, or each site's mean and deviation."""
     bootstrap: int = 1000
     """Resamples of subjects behind each interval."""
+    permutations: int = 200
+    """Shuffles of the labels within sites behind the p-value of a frozen encoder's AUC; 0 leaves it out, and so does
+    a choice of penalties, which each shuffle would have to repeat."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        trained = self.encoder != "frozen" or self.pooling == "attention"
+        fits = self.harmonise == "none" or not trained
+        _check(fits, "harmonise", self.harmonise, "none where encoder or pooling are trained by gradient")
+        _check(self.bootstrap >= 1, "bootstrap", self.bootstrap, "at least 1 resample")
+        _check(self.permutations >= 0, "permutations", self.permutations, "0 or more shuffles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(ReadoutConfig):
+    """Try masking strategies against each other: pretrain, reconstruct and classify in every fold, equal in all else.
+
+    Each seed shuffles the folds anew and draws other weights and masks, the same for all strategies. In each fold the
+    model is pretrained on all scans but those of the subjects to be tested. A trial that was interrupted goes on.
+    """
+
+    store: str
+    """Store with labelled scans; those without a label are pretrained on as well."""
+    out: str
+    """Run folder to write."""
+    maskers: tuple[MaskKind, ...] = ("random", "tube", "region", "parcels")
+    """Strategies; the differences are to the first."""
+    repeats: int = 3
+    """Seeds: rounds of folds, each with weights and masks of its own."""
+    steps: int = 750
+    """Updates of each pretraining."""
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    factors: dict[str, list[Any]] = field(default_factory=dict)
+    """Further settings to try in every combination, e.g. {masking.ratio: [0.5, 0.75], tokens.edge_voxels: [3, 5]}."""
+    jobs: int = 1
+    """Processes that work on cells side by side; on GPUs one each."""
+    shard: str = "1/1"
+    """Which part of the cells to do, e.g. 3/20 in a SLURM array; a last call without it makes the tables."""
+    bootstrap: int = 1000
+    """Resamples of subjects behind each interval."""
+    trainer: dict[str, Any] = field(default_factory=dict)
+    """Options of lightning.Trainer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(len(set(self.maskers)) >= 2, "maskers", list(self.maskers), "at least two strategies")
+        _check(self.pooling != "attention", "pooling", self.pooling, "connectivity or mean, which need no training")
+        _check(self.steps >= 1, "steps", self.steps, "at least 1 update")
+        _check(self.jobs >= 1, "jobs", self.jobs, "at least 1 process")
+        part = self.shard.split("/")
+        whole = len(part) == 2 and all(number.isdecimal() for number in part) and 1 <= int(part[0]) <= int(part[1])
+        _check(whole, "shard", self.shard, "PART/PARTS, e.g. 3/20")
+        named = all(isinstance(levels, list) and levels for levels in self.factors.values())
+        _check(named, "factors", self.factors, "lists of values by the name of a setting")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,9 @@ import pytest
 
 from fmrifm import config
 from fmrifm.config import (
+    CompareConfig,
     DataConfig,
+    EvaluateConfig,
     FinetuneConfig,
     LossConfig,
     MaskingConfig,
@@ -21,6 +23,7 @@ from fmrifm.errors import ConfigError
 
 PREPARE = {"source": "table", "root": "scans", "out": "store"}
 PRETRAIN = {"store": "store", "out": "run"}
+COMPARE = {"store": "store", "out": "run"}
 FINETUNE = {**PRETRAIN, "checkpoint": "run"}
 SETTINGS = [kind for kind in vars(config).values() if is_dataclass(kind)]
 
@@ -59,7 +62,30 @@ SETTINGS = [kind for kind in vars(config).values() if is_dataclass(kind)]
         (DataConfig, {"workers": -1}, "data.workers is -1; expected 0 or more processes"),
         (PretrainConfig, {**PRETRAIN, "validation": 1.0}, "validation is 1.0"),
         (FinetuneConfig, {**FINETUNE, "folds": 1}, "folds is 1"),
-        (FinetuneConfig, {**FINETUNE, "penalty": 0.0}, "penalty is 0.0"),
+        (
+            FinetuneConfig,
+            {**FINETUNE, "penalty": (1.0, 0.0)},
+            "penalty is [1.0, 0.0]; expected one or more positive",
+        ),
+        (FinetuneConfig, {**FINETUNE, "penalty": ()}, "penalty is []; expected one or more positive strengths"),
+        (FinetuneConfig, {**FINETUNE, "repeats": 0}, "repeats is 0; expected at least 1 round"),
+        (FinetuneConfig, {**FINETUNE, "inner_folds": 1}, "inner_folds is 1; expected at least 2 folds"),
+        (FinetuneConfig, {**FINETUNE, "patience": 0}, "patience is 0; expected at least 1"),
+        (EvaluateConfig, {**FINETUNE, "encoder": "full", "harmonise": "combat"}, "harmonise is combat; expected none"),
+        (EvaluateConfig, {**FINETUNE, "permutations": -1}, "permutations is -1; expected 0 or more shuffles"),
+        (
+            CompareConfig,
+            {**COMPARE, "maskers": ("tube", "tube")},
+            "maskers is ['tube', 'tube']; expected at least two",
+        ),
+        (CompareConfig, {**COMPARE, "pooling": "attention"}, "pooling is attention; expected connectivity or mean"),
+        (CompareConfig, {**COMPARE, "shard": "4/3"}, "shard is 4/3; expected PART/PARTS, e.g. 3/20"),
+        (
+            CompareConfig,
+            {**COMPARE, "factors": {"masking.ratio": 0.5}},
+            "factors is {'masking.ratio': 0.5}; expected lists of values",
+        ),
+        (CompareConfig, {**COMPARE, "steps": 0}, "steps is 0; expected at least 1 update"),
         (FinetuneConfig, {**FINETUNE, "lora_rank": 0}, "lora_rank is 0; expected at least 1"),
         (FinetuneConfig, {**FINETUNE, "epochs": 0}, "epochs is 0; expected at least 1"),
         (FinetuneConfig, {**FINETUNE, "lr": 0.0}, "lr is 0.0; expected a positive learning rate, or none"),

@@ -54,6 +54,10 @@ class Windows(Dataset[Window]):
     def __len__(self) -> int:
         return len(self.scans)
 
+    def part(self, positions: Sequence[int]) -> "Windows":
+        """The same of some of the scans, by position."""
+        return Windows(self.store, [self.scans[number] for number in positions], self.volumes)
+
     def __getitem__(self, place: Place) -> Window:
         scan, start = place
         key = self.scans[scan]

@@ -23,18 +23,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from fmrifm.config import Harmonisation
 from fmrifm.data.store import Store
-from fmrifm.evaluation.harmonise import Harmonisation, fit_harmoniser
-from fmrifm.evaluation.probe import linear_classifier
-from fmrifm.evaluation.splits import Fold
+from fmrifm.evaluation.probe import class_probability
+from fmrifm.evaluation.readout import fixed_features, held_out_table
+from fmrifm.evaluation.splits import Fold, FoldFeatures, Positions, sides
 
 NUMBERS = ("age", "handedness", "iq")
 CATEGORIES = ("sex",)
 _STRONGEST = 0.999
 """Correlations are clipped here before Fisher's z."""
 
-Model = tuple[Pipeline, NDArray[np.float32] | pd.DataFrame]
-"""A model to be fitted, and the features of all scans that it looks at."""
+Model = tuple[Pipeline, pd.DataFrame]
+"""A model to be fitted, and the table of all scans that it looks at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,26 +51,18 @@ class Connectomes:
     """Partial correlations, (S, E), shrunk by Ledoit and Wolf's estimate: without it a run with fewer volumes than
     regions has none."""
 
-    def tangent(self, train: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Shrunk covariances seen from the geometric mean of the training scans, (S, E + R).
+    def tangent(self, train: Positions) -> NDArray[np.float32]:
+        """Shrunk covariances of all scans, seen from the geometric mean of the training ones, (S, E + R).
 
         References:
             Varoquaux et al. 2010, doi:10.1007/978-3-642-15705-9_25.
         """
         measure = ConnectivityMeasure(LedoitWolf(store_precision=False), kind="tangent", standardize=False)
-        measure.fit([series for series, learnt in zip(self.series, train, strict=True) if learnt])
+        measure.fit([self.series[scan] for scan in train])
         covered = np.stack([series.any(axis=0) for series in self.series])
         # What is left of a region without signal is the shrinkage, whose logarithm is far from 0.
         matrices = measure.transform(self.series) * (covered[:, :, None] & covered[:, None, :])
         return np.asarray(sym_matrix_to_vec(matrices), np.float32)
-
-    def features(self, train: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
-        """Features by baseline, of all scans; what compares scans is fitted on the training ones (True)."""
-        return {
-            "connectome": self.correlation,
-            "connectome_partial": self.partial,
-            "connectome_tangent": self.tangent(train),
-        }
 
 
 def connectomes(store: Store, scans: pd.Series, labels_V: NDArray[np.integer]) -> Connectomes:
@@ -120,53 +113,39 @@ def tabular_models(scans: pd.DataFrame) -> dict[str, Model]:
     return models
 
 
-def baseline_predictions(
-    scans: pd.DataFrame,
-    connectomes: Connectomes,
-    folds: Sequence[Fold],
-    penalty: float,
-    harmonise: Harmonisation = "none",
-) -> dict[str, pd.DataFrame]:
-    """Held-out predictions of every baseline.
+def tabular_predictions(scans: pd.DataFrame, folds: Sequence[Fold]) -> dict[str, pd.DataFrame]:
+    """Held-out predictions of every model that looks at no image.
 
     Args:
         scans: Labelled scans (labels 0 to C - 1) with subject, site and, where known, phenotype and motion.
-        connectomes: Of the same scans.
         folds: Who is learnt from and predicted.
-        penalty: Of the connectomes' classifiers, the same as the encoder's.
-        harmonise: What takes sites out of the connectomes, fitted on each fold's training scans.
 
     Returns:
-        Per baseline one row a scan and repeat: scan, subject, site, label, fold, repeat, and threshold and
-        probability, or with more than two classes probability_0 to probability_(C - 1).
+        Per model one row a scan and round, as `readout.held_out_table` makes them.
     """
-    tabular, classes = tabular_models(scans), int(scans["label"].max()) + 1
+    label, classes = scans["label"].to_numpy(np.int64), int(scans["label"].max()) + 1
     tables: dict[str, list[pd.DataFrame]] = {}
     for number, fold in enumerate(folds):
-        train = scans["subject"].isin(fold.train).to_numpy()
-        test = scans["subject"].isin(fold.test).to_numpy()
-        models: dict[str, Model] = {**tabular}
-        for name, edges in connectomes.features(train).items():
-            harmoniser = fit_harmoniser(harmonise, edges[train], scans["site"][train])
-            models[name] = linear_classifier(edges.shape[1], penalty), harmoniser.transform(edges, scans["site"])
-        table = scans.loc[test, ["scan", "subject", "site", "label"]].assign(
-            fold=number, repeat=getattr(fold, "repeat", 0)
-        )
-        for name, (model, features) in models.items():
-            fitted = clone(model).fit(features[train], scans["label"][train])
-            tables.setdefault(name, []).append(table.assign(**_probabilities(fitted, features[test], classes)))
+        train, test = sides(scans, fold)
+        for name, (model, table) in tabular_models(scans).items():
+            fitted = clone(model).fit(table.iloc[train], label[train])
+            probability = class_probability(fitted, table.iloc[test], classes)
+            tables.setdefault(name, []).append(held_out_table(scans.iloc[test], number, fold, probability))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
 
 
-def _probabilities(
-    model: Pipeline, features: NDArray[np.floating] | pd.DataFrame, classes: int
-) -> dict[str, float | NDArray[np.float64]]:
-    """Columns of the table of predictions; 0 for a class that the training scans lack."""
-    probability_SC = np.zeros((len(features), classes))
-    probability_SC[:, model.classes_] = model.predict_proba(features)
-    if classes == 2:
-        return {"threshold": 0.5, "probability": probability_SC[:, 1]}
-    return {f"probability_{label}": probability_SC[:, label] for label in range(classes)}
+def connectome_features(connectomes: Connectomes, site: pd.Series, harmonise: Harmonisation) -> dict[str, FoldFeatures]:
+    """Features of connectome baselines by name, sites (S,) taken out as asked."""
+
+    def tangent(train: Positions, test: Positions) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        features = connectomes.tangent(train)
+        return fixed_features(features, site, harmonise)(train, test)
+
+    return {
+        "connectome": fixed_features(connectomes.correlation, site, harmonise),
+        "connectome_partial": fixed_features(connectomes.partial, site, harmonise),
+        "connectome_tangent": tangent,
+    }
 
 
 def _motion(scans: pd.DataFrame) -> pd.DataFrame:

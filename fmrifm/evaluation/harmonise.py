@@ -8,15 +8,13 @@ Axes: S scans, D features, G sites with a line of their own and, last, one line 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from combatlearn import ComBat
 from numpy.typing import NDArray
 
-Harmonisation = Literal["none", "combat", "site_zscore"]
-"""How sites are taken out of features: not at all, by ComBat, or by the z-score within each site."""
+from fmrifm.config import Harmonisation
 
 _FEWEST = 5
 """Training scans that a site needs for a line of its own: the deviation of 5 values is off by a third."""

@@ -101,17 +101,17 @@ def metric_statistics(predictions: pd.DataFrame) -> dict[str, Statistic]:
     probability = class_probabilities(predictions)
     right = _called(predictions) == label
     classes = range(probability.shape[1])
-    recalls = [_mean(right[label == c], unit[label == c], unit.max() + 1) for c in classes]
+    recalls = [mean_statistic(right[label == c], unit[label == c], unit.max() + 1) for c in classes]
     ranked = classes if len(classes) > 2 else [1]
     aucs = [auc_statistic(label == c, probability[:, c], fold, unit) for c in ranked]
     precisions = [precision_statistic(label == c, probability[:, c], fold, unit) for c in ranked]
     squares = np.square(probability - np.eye(len(classes))[label]).sum(axis=1)
     return {
-        "auc": _macro(aucs),
-        "balanced_accuracy": _macro(recalls),
-        "average_precision": _macro(precisions),
+        "auc": macro_statistic(aucs),
+        "balanced_accuracy": macro_statistic(recalls),
+        "average_precision": macro_statistic(precisions),
         **({} if len(classes) > 2 else {"sensitivity": recalls[1], "specificity": recalls[0]}),
-        "brier": _mean(squares if len(classes) > 2 else squares / 2, unit, unit.max() + 1),
+        "brier": mean_statistic(squares if len(classes) > 2 else squares / 2, unit, unit.max() + 1),
     }
 
 
@@ -229,13 +229,13 @@ def _called(predictions: pd.DataFrame) -> NDArray[np.int64]:
     return class_probabilities(predictions).argmax(axis=1)
 
 
-def _mean(values: NDArray[Any], unit: NDArray[np.intp], n: int) -> Statistic:
+def mean_statistic(values: NDArray[Any], unit: NDArray[np.intp], n: int) -> Statistic:
     """Mean of rows whose subjects are `unit` among `n`."""
     total, rows = np.bincount(unit, values, minlength=n), np.bincount(unit, minlength=n).astype(float)
     return lambda weights: _ratio(weights @ total, weights @ rows)
 
 
-def _macro(statistics: Sequence[Statistic]) -> Statistic:
+def macro_statistic(statistics: Sequence[Statistic]) -> Statistic:
     """Mean over the classes that are there; undefined where there is one alone."""
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:

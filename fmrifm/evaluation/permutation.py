@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from fmrifm.evaluation.metrics import by_subject, metric_statistics
-from fmrifm.evaluation.probe import linear_classifier
-from fmrifm.evaluation.splits import Fold
+from fmrifm.evaluation.probe import class_probability, regression, rotation
+from fmrifm.evaluation.readout import held_out_table
+from fmrifm.evaluation.splits import Fold, FoldFeatures, sides
 
 
 def permutation_p(
-    features: NDArray[np.floating],
+    features: FoldFeatures,
     scans: pd.DataFrame,
     folds: Sequence[Fold],
     penalty: float,
@@ -30,7 +31,7 @@ def permutation_p(
     """AUC of the linear classifier on features, and how often shuffled labels reach it.
 
     Args:
-        features: Of each scan, made without its label, shape (S, D).
+        features: Of the scans, made without their labels, for any part of them to learn from.
         scans: One row a scan: subject, site (where missing, it counts as a site of its own) and label (0 to C - 1).
         folds: Who is learnt from and predicted.
         penalty: Of `linear_classifier`.
@@ -47,15 +48,14 @@ def permutation_p(
     tables: list[list[pd.DataFrame]] = [[] for _ in labels]
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         for number, fold in enumerate(folds):
-            train, test = (scans["subject"].isin(part).to_numpy() for part in (fold.train, fold.test))
-            # The penalty is rotation invariant: features that are rotated once give the classifier of the plain ones.
-            scaler, regression = linear_classifier(features.shape[1], penalty)
-            known = scaler.fit_transform(features[train].astype(np.float64))
-            rotated = rotate(known, scaler.transform(features[test].astype(np.float64)))
-            rows = scans.loc[test, ["subject", "site"]].assign(fold=number, repeat=getattr(fold, "repeat", 0))
+            train, test = sides(scans, fold)
+            known, asked = features(train, test)
+            turned, model = rotation().fit(known.astype(np.float64)), regression(known.shape[1], penalty)
+            rotated = turned.transform(known), turned.transform(asked)
             for place, label in enumerate(labels):
-                probability = _fit_and_predict(regression, *rotated, label[train], int(labels.max()) + 1)
-                tables[place].append(_as_table(rows.assign(label=label[test]), probability))
+                probability = _fit_and_predict(model, *rotated, label[train], int(labels.max()) + 1)
+                rows = scans.iloc[test].assign(label=label[test])
+                tables[place].append(held_out_table(rows, number, fold, probability))
     aucs = np.array([_auc(pd.concat(parts, ignore_index=True)) for parts in tables])
     return float(aucs[0]), float(1 + (~(aucs[1:] < aucs[0])).sum()) / len(aucs)
 
@@ -74,37 +74,18 @@ def shuffled_labels(scans: pd.DataFrame, permutations: int, rng: np.random.Gener
         yield shuffled[place]
 
 
-def rotate(train: NDArray[np.float64], test: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rotate features (n, D) and (m, D) so that those of training scans need n numbers at most.
-
-    Their products with each other stay what they are, and nothing else of them reaches a classifier with an L2 penalty.
-    """
-    if train.shape[1] <= train.shape[0]:
-        return train, test
-    values, vectors = np.linalg.eigh(train @ train.T)
-    there = values > values[-1] * len(train) * np.finfo(float).eps
-    length, vectors = np.sqrt(values[there]), vectors[:, there]
-    return vectors * length, test @ train.T @ vectors / length
-
-
 def _fit_and_predict(
-    regression: LogisticRegression,
+    model: LogisticRegression,
     train: NDArray[np.float64],
     test: NDArray[np.float64],
     label: NDArray[np.int64],
     classes: int,
 ) -> NDArray[np.float64]:
-    """Probabilities (m, C); a class that training scans do not have gets 0, one that all have 1."""
-    probability = np.zeros((len(test), classes))
-    there = np.unique(label)
-    probability[:, there] = regression.fit(train, label).predict_proba(test) if len(there) > 1 else 1.0
-    return probability
-
-
-def _as_table(rows: pd.DataFrame, probability: NDArray[np.float64]) -> pd.DataFrame:
-    if probability.shape[1] == 2:
-        return rows.assign(probability=probability[:, 1])
-    return rows.assign(**{f"probability_{c}": column for c, column in enumerate(probability.T)})
+    """As `class_probability`; where all training scans have one label it gets all the probability."""
+    if len(there := np.unique(label)) > 1:
+        return class_probability(model.fit(train, label), test, classes)
+    certain = np.tile(np.eye(classes)[there[0]], (len(test), 1))
+    return certain[:, 1] if classes == 2 else certain
 
 
 def _auc(predictions: pd.DataFrame) -> float:

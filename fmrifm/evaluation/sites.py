@@ -12,9 +12,8 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fmrifm.evaluation.harmonise import Harmonisation, fit_harmoniser
-from fmrifm.evaluation.metrics import Score
-from fmrifm.evaluation.splits import Fold
+from fmrifm.evaluation.metrics import Score, bootstrap, macro_statistic, mean_statistic
+from fmrifm.evaluation.splits import Fold, FoldFeatures, sides
 
 
 def site_table(predictions: pd.DataFrame, auc: Callable[[pd.DataFrame], Score]) -> pd.DataFrame:
@@ -35,9 +34,7 @@ def site_table(predictions: pd.DataFrame, auc: Callable[[pd.DataFrame], Score]) 
     return pd.DataFrame(rows, columns=["site", "n", "cases", "prevalence", "auc", "ci_low", "ci_high"])
 
 
-def predicted_sites(
-    features_SD: NDArray[np.floating], scans: pd.DataFrame, folds: Sequence[Fold], harmonise: Harmonisation = "none"
-) -> pd.DataFrame | None:
+def predicted_sites(features: FoldFeatures, scans: pd.DataFrame, folds: Sequence[Fold]) -> pd.DataFrame | None:
     """Predict the site of each test subject from features alone, on the folds of the classifier.
 
     A ridge classifier with alpha = D and balanced sites on standardised features. Its balanced accuracy says how much
@@ -45,10 +42,9 @@ def predicted_sites(
     nothing that a linear classifier could learn.
 
     Args:
-        features_SD: One row a scan.
+        features: Of the scans, for any part of them to learn from.
         scans: Their subject and site.
         folds: Who is learnt from and predicted.
-        harmonise: What takes the sites out of the features first, fitted on each fold's training scans.
 
     Returns:
         One row a subject and repeat: subject, site (that of the first scan), predicted, fold, repeat. Subjects of a
@@ -56,23 +52,36 @@ def predicted_sites(
         there is one site.
     """
     scans = scans[["subject", "site"]].reset_index(drop=True)
-    known = scans["site"].notna()
     tables = []
     for number, fold in enumerate(folds):
-        train = (scans["subject"].isin(fold.train) & known).to_numpy()
-        site = scans.loc[train, "site"]
-        test = (scans["subject"].isin(fold.test) & scans["site"].isin(site)).to_numpy()
-        if site.nunique() < 2 or not test.any():
+        train, test = sides(scans, fold)
+        train = train[scans["site"].iloc[train].notna()]
+        site = scans["site"].iloc[train]
+        test = test[scans["site"].iloc[test].isin(site)]
+        if site.nunique() < 2 or not len(test):
             continue
-        harmoniser = fit_harmoniser(harmonise, features_SD[train], site)
-        features = harmoniser.transform(features_SD, scans["site"])
-        model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=features.shape[1], class_weight="balanced"))
-        model.fit(features[train], site)
-        place = _likeliest(model.decision_function(features[test]), scans.loc[test, "subject"])
-        table = scans[test].drop_duplicates("subject")
+        known, asked = features(train, test)
+        model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=known.shape[1], class_weight="balanced"))
+        model.fit(known, site)
+        place = _likeliest(model.decision_function(asked), scans["subject"].iloc[test])
+        table = scans.iloc[test].drop_duplicates("subject")
         predicted = model.classes_[place[table["subject"]]]
-        tables.append(table.assign(predicted=predicted, fold=number, repeat=getattr(fold, "repeat", 0)))
+        tables.append(table.assign(predicted=predicted, fold=number, repeat=fold.repeat))
     return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def site_score(
+    features: FoldFeatures, scans: pd.DataFrame, folds: Sequence[Fold], resamples: int, rng: np.random.Generator
+) -> Score | None:
+    """Balanced accuracy of `predicted_sites` with its interval over subjects; None where no site can be predicted."""
+    table = predicted_sites(features, scans, folds)
+    if table is None:
+        return None
+    unit = np.unique(table["subject"], return_inverse=True)[1]
+    right = (table["site"] == table["predicted"]).to_numpy(float)
+    rows = [(table["site"] == site).to_numpy() for site in table["site"].unique()]
+    recalls = [mean_statistic(right[row], unit[row], unit.max() + 1) for row in rows]
+    return bootstrap(macro_statistic(recalls), int(unit.max()) + 1, resamples, rng)
 
 
 def _likeliest(decision: NDArray[np.floating], subject: pd.Series) -> pd.Series:

@@ -15,22 +15,27 @@ from fmrifm.model.tokens import Tokenizer
 
 
 class ScanClassifier(nn.Module):
-    """Predicts the log-odds of label 1 from all windows of a scan.
+    """Predicts the label from all windows of a scan: log-odds of label 1, or logits of more than two classes.
 
     Args:
         autoencoder: The pretrained model; its encoder is used.
         pooling: How token features become one vector.
         connectivity: Which pooling of second order, where it is one.
+        classes: Labels that are told apart.
     """
 
     def __init__(
-        self, autoencoder: MaskedAutoencoder, pooling: PoolingKind, connectivity: Connectivity = "correlation"
+        self,
+        autoencoder: MaskedAutoencoder,
+        pooling: PoolingKind,
+        connectivity: Connectivity = "correlation",
+        classes: int = 2,
     ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         width = autoencoder.encoder.embed.out_features
         self.pooling = build_pooling(pooling, connectivity, autoencoder.tokenizer, width)
-        self.linear = nn.Linear(self.pooling.size, 1)
+        self.linear = nn.Linear(self.pooling.size, 1 if classes == 2 else classes)
 
     def features(self, signal: Tensor, tr_s: Tensor) -> Tensor:
         """Pooled features of scans: windows (S, n, t, V) and repetition times (S,) to (S, D)."""
@@ -57,18 +62,26 @@ class ScanClassifier(nn.Module):
         return features.unflatten(0, coefficients.shape[:2]) * has_signal
 
     def score(self, pooled: Tensor) -> Tensor:
-        """Log-odds of pooled features (S, D), shape (S,)."""
-        return self.linear(pooled).squeeze(-1)
+        """Log-odds against label 0 of pooled features (S, D), shape (S,)."""
+        logits = self.linear(pooled)
+        if logits.shape[-1] == 1:
+            return logits.squeeze(-1)
+        return logits[:, 1:].logsumexp(dim=-1) - logits[:, 0]
+
+    def probability(self, pooled: Tensor) -> Tensor:
+        """Probability of label 1 for pooled features (S, D), shape (S,); of C classes of each, shape (S, C)."""
+        logits = self.linear(pooled)
+        return logits.squeeze(-1).sigmoid() if logits.shape[-1] == 1 else logits.softmax(dim=-1)
 
     def forward(self, signal: Tensor, tr_s: Tensor) -> Tensor:
-        """Log-odds of scans, shape (S,)."""
-        return self.score(self.features(signal, tr_s))
+        """What the linear layer says of scans, shape (S, 1), or (S, C) for C classes."""
+        return self.linear(self.features(signal, tr_s))
 
     @torch.no_grad()
-    def set_head(self, weight: Tensor, bias: float) -> None:
-        """Take over a linear classifier fitted elsewhere: weight (D,)."""
-        self.linear.weight.copy_(weight[None])
-        self.linear.bias.fill_(bias)
+    def set_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Take over a linear classifier fitted elsewhere: weight (1, D) and bias (1,), or (C, D) and (C,)."""
+        self.linear.weight.copy_(weight)
+        self.linear.bias.copy_(bias)
 
 
 def build_pooling(kind: PoolingKind, connectivity: Connectivity, tokenizer: Tokenizer, width: int) -> Pooling:

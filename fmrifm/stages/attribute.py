@@ -24,9 +24,9 @@ from fmrifm.config import AttributeConfig
 from fmrifm.data.quality import region_coverage
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
+from fmrifm.evaluation.labels import labelled_scans
 from fmrifm.evaluation.metrics import Score, auc_statistic, bootstrap
 from fmrifm.evaluation.probe import scan_windows
-from fmrifm.evaluation.splits import labelled_scans
 from fmrifm.stages.folder import names, run_folder
 from fmrifm.stages.inputs import long_enough, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained

@@ -14,9 +14,9 @@ from fmrifm.data.store import Store
 from fmrifm.evaluation.crossval import fit_folds
 from fmrifm.evaluation.leakage import leaks
 from fmrifm.evaluation.metrics import by_subject, classification_scores
-from fmrifm.evaluation.splits import Fold, make_folds
+from fmrifm.evaluation.splits import Fold
 from fmrifm.stages.folder import RunFolder, run_folder
-from fmrifm.stages.inputs import labelled, on_grid_of
+from fmrifm.stages.inputs import labelled, on_grid_of, tested_folds
 from fmrifm.training.checkpoint import Pretrained, load_pretrained, save_pretrained
 from fmrifm.training.classifiers import save_fold
 
@@ -34,13 +34,18 @@ def finetune(config: FinetuneConfig) -> Path:
     pretrained = on_grid_of(store, load_pretrained(config.checkpoint))
     with run_folder("finetune", config, store) as run:
         scans = labelled(store, config.target, pretrained)
-        folds = make_folds(scans, config)
+        folds = tested_folds(config, scans, store, pretrained)
         predictions = fit_and_predict(config, store, pretrained, scans, folds, run)
         predictions.to_csv(run.path / "predictions.tsv", sep="\t", index=False)
         rng = np.random.default_rng(config.seed)
         scores = classification_scores(by_subject(predictions), _RESAMPLES, rng)
         leakage = leaks(
-            pretraining=pretrained.subjects, folds=folds, scans=scans, auc=scores["auc"], synthetic=store.synthetic
+            pretraining=pretrained.subjects,
+            folds=folds,
+            scans=scans,
+            auc=scores["auc"],
+            synthetic=store.synthetic,
+            cohort=store.scans,
         )
         run.write_metrics(scores, folds=folds, leakage=leakage)
     return run.path

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from fmrifm.config import FinetuneConfig
 from fmrifm.data.store import Store
 from fmrifm.errors import DataError
-from fmrifm.evaluation.splits import labelled_scans
+from fmrifm.evaluation.labels import labelled_scans
+from fmrifm.evaluation.splits import Fold, make_folds, without_seen
 from fmrifm.training.checkpoint import Pretrained
 from fmrifm.training.transfer import carried_over
 
@@ -35,6 +37,17 @@ def labelled(store: Store, target: str, pretrained: Pretrained) -> pd.DataFrame:
     if missing := len(store.scans) - len(scans):
         Console(stderr=True).print(f"{missing} of {len(store.scans)} scans have no usable label in {target!r}.")
     return scans.reset_index(drop=True)
+
+
+def tested_folds(config: FinetuneConfig, scans: pd.DataFrame, store: Store, pretrained: Pretrained) -> list[Fold]:
+    """Folds of labelled scans; who was pretrained on is not tested where that is asked, and counted on the console."""
+    folds = make_folds(scans, config)
+    if config.seen == "keep":
+        return folds
+    left = without_seen(folds, pretrained.subjects, store.scans)
+    tested, before = ({subject for fold in some for subject in fold.test} for some in (left, folds))
+    Console(stderr=True).print(f"{len(before - tested)} of {len(before)} subjects were pretrained on: not tested.")
+    return left
 
 
 def on_grid_of(store: Store, pretrained: Pretrained) -> Pretrained:

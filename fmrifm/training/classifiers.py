@@ -19,8 +19,8 @@ from fmrifm.training.checkpoint import (
     select,
 )
 
-FORMAT = 2
-"""1 knew neither the form of connectivity nor low-rank changes."""
+FORMAT = 3
+"""1 knew neither the form of connectivity nor low-rank changes, 2 no more than two classes and no threshold."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +32,8 @@ class FittedFold:
     classifier: ScanClassifier
     train: tuple[str, ...]
     test: tuple[str, ...]
+    threshold: float = 0.5
+    """Probability from which label 1 is called."""
 
 
 def save_fold(folder: Path, fold: FittedFold, config: FinetuneConfig) -> None:
@@ -57,7 +59,9 @@ def save_fold(folder: Path, fold: FittedFold, config: FinetuneConfig) -> None:
         "fold": fold.number,
         "pooling": config.pooling,
         "connectivity": config.connectivity,
+        "classes": max(2, classifier.linear.out_features),
         "target": fold.target,
+        "threshold": fold.threshold,
         "encoder": config.encoder,
         "lora_rank": config.lora_rank,
         "train": list(fold.train),
@@ -88,7 +92,7 @@ def _load_fold(file: Path, run: Path) -> FittedFold:
         add_lora(encoder, content["lora_rank"], torch.Generator())
         load_weights(lora_factors(encoder), select(tensors, "lora."), file)
         merge_lora(encoder)
-    classifier = ScanClassifier(pretrained.model, content["pooling"], content["connectivity"])
+    classifier = ScanClassifier(pretrained.model, content["pooling"], content["connectivity"], content["classes"])
     load_weights(classifier.linear, select(tensors, "linear."), file)
     load_weights(classifier.pooling, select(tensors, "pooling."), file)
     return FittedFold(
@@ -97,4 +101,5 @@ def _load_fold(file: Path, run: Path) -> FittedFold:
         classifier=classifier.eval(),
         train=tuple(content["train"]),
         test=tuple(content["test"]),
+        threshold=content["threshold"],
     )

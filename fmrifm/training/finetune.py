@@ -12,11 +12,11 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset, default_collate
 
 from fmrifm.config import EncoderMode, OptimConfig
-from fmrifm.data.windows import Windows
+from fmrifm.data.windows import Place, Windows
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.model.lora import add_lora
 from fmrifm.training.optim import adamw
@@ -25,21 +25,39 @@ WINDOWS = 4
 """Windows drawn from a scan in a training step."""
 
 
-class LabelledScans(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Random windows of labelled scans: signal (n, t, V), repetition time, label."""
+LabelledBatch = tuple[Tensor, Tensor, Tensor]
+"""Signal (S, n, t, V), repetition times (S,), labels (S,)."""
+WATCHED = "inner/loss"
+"""Loss on the scans of an inner fold, which says when to stop."""
 
-    def __init__(self, windows: Windows, label: np.ndarray, seed: int) -> None:
+
+class LabelledScans(Dataset[LabelledBatch]):
+    """Windows of labelled scans: signal (n, t, V), repetition time, label.
+
+    Args:
+        windows: The scans.
+        label: Their labels, whole numbers from 0.
+        rng: Draws windows anew each time; none takes evenly spaced ones.
+    """
+
+    def __init__(self, windows: Windows, label: np.ndarray, rng: np.random.Generator | None) -> None:
         self.windows = windows
         self.label = label
-        self.rng = np.random.default_rng(seed)
+        self.rng = rng
 
     def __len__(self) -> int:
         return len(self.label)
 
-    def __getitem__(self, scan: int) -> tuple[Tensor, Tensor, Tensor]:
-        drawn = self.rng.integers(self.windows.n_starts(scan), size=WINDOWS).tolist()
-        batch = default_collate([self.windows[scan, self.windows.start(scan, number)] for number in drawn])
-        return batch.signal, batch.tr_s[0], torch.tensor(float(self.label[scan]))
+    def __getitem__(self, scan: int) -> LabelledBatch:
+        batch = default_collate([self.windows[place] for place in self._places(scan)])
+        return batch.signal, batch.tr_s[0], torch.tensor(int(self.label[scan]))
+
+    def _places(self, scan: int) -> list[Place]:
+        if self.rng is not None:
+            drawn = self.rng.integers(self.windows.n_starts(scan), size=WINDOWS).tolist()
+            return [(scan, self.windows.start(scan, number)) for number in drawn]
+        spaced = self.windows.cover(scan, WINDOWS)
+        return [spaced[number % len(spaced)] for number in range(WINDOWS)]  # a short scan has fewer, some twice
 
 
 def choose_trained(classifier: ScanClassifier, mode: EncoderMode, lora_rank: int, generator: Generator) -> None:
@@ -64,22 +82,35 @@ class FinetuneModule(L.LightningModule):
     Args:
         classifier: The network; what of it is trained has been chosen.
         optim: Optimiser settings.
-        prevalence: Share of label 1 in the training scans.
+        count: Training scans of each class, shape (C,).
     """
 
-    def __init__(self, classifier: ScanClassifier, optim: OptimConfig, prevalence: float) -> None:
+    class_weight: Tensor
+
+    def __init__(self, classifier: ScanClassifier, optim: OptimConfig, count: np.ndarray) -> None:
         super().__init__()
         self.classifier = classifier
         self.optim = optim
-        self.class_weight = torch.tensor([0.5 / (1 - prevalence), 0.5 / prevalence])
+        weight = torch.tensor(count.sum() / (len(count) * count), dtype=torch.float32)
+        self.register_buffer("class_weight", weight, persistent=False)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def training_step(self, batch: LabelledBatch) -> Tensor:
         """Loss of one batch of scans."""
-        signal, tr_s, label = batch
-        weight = self.class_weight.to(label.device)[label.long()]
-        loss = binary_cross_entropy_with_logits(self.classifier(signal, tr_s), label, weight=weight)
+        loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def validation_step(self, batch: LabelledBatch) -> None:
+        """The same of scans that are not trained on; each class weighs as in training."""
+        self.log(WATCHED, self._loss(batch), prog_bar=True, batch_size=len(batch[-1]), on_epoch=True)
+
+    def _loss(self, batch: LabelledBatch) -> Tensor:
+        signal, tr_s, label = batch
+        logits = self.classifier(signal, tr_s)
+        if logits.shape[-1] == 1:  # as two logits, one of them 0: one formula for any number of classes
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
+        weight = self.class_weight[label]
+        return (cross_entropy(logits, label, reduction="none") * weight).mean()
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the fold's steps."""

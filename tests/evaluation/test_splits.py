@@ -1,13 +1,12 @@
 import itertools
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from fmrifm.config import SplitConfig
-from fmrifm.data.store import Store
-from fmrifm.errors import DataError
-from fmrifm.evaluation.splits import labelled_scans, make_folds
+from fmrifm.errors import ConfigError, DataError
+from fmrifm.evaluation.splits import Fold, inner_folds, make_folds, without_seen
 
 
 def people(sizes: dict[tuple[str, int], int], scans: int = 1) -> pd.DataFrame:
@@ -90,40 +89,97 @@ def test_leaving_out_the_only_site_with_cases_is_refused_by_name() -> None:
         make_folds(table, SplitConfig(splits="site"))
 
 
-def test_only_scans_with_a_label_are_taken(store: Store) -> None:
-    scans = store.scans.assign(trait=[None, *store.scans["dx"][1:]])
-    labelled = labelled_scans(scans, "trait")
-    assert labelled["scan"].tolist() == store.scans["scan"][1:].tolist()
-    assert labelled["label"].tolist() == store.scans["dx"][1:].tolist()
-    assert "label" not in scans
+def test_every_round_tests_everyone_once_and_is_shuffled_anew() -> None:
+    table = people(BALANCED)
+    folds = make_folds(table, SplitConfig(folds=5, repeats=3))
+    assert [fold.repeat for fold in folds] == [0] * 5 + [1] * 5 + [2] * 5
+    rounds = [{fold.test for fold in folds if fold.repeat == repeat} for repeat in range(3)]
+    assert all(sorted(itertools.chain(*tests)) == sorted(table["subject"]) for tests in rounds)
+    assert not rounds[0] & rounds[1]
+    assert not rounds[1] & rounds[2]
+    assert make_folds(table, SplitConfig(folds=5))[:5] == folds[:5]
+
+
+@pytest.mark.parametrize("splits", ["kfold", "site"])
+def test_nobody_is_learnt_from_whose_signal_is_tested_under_another_name(splits: str) -> None:
+    table = people(BALANCED).sort_values("subject").reset_index(drop=True)
+    table["sha256"] = [f"bytes {number}" for number in range(len(table))]
+    table["signature"] = [f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}" for number in range(1, len(table) + 1)]
+    table.loc[40, "sha256"] = table.loc[0, "sha256"]  # s000 at north is s040 at south
+    table.loc[20, "signature"] = f"{int(table.loc[3, 'signature'], 16) ^ 1:016x}"  # one bit from s003
+    folds = make_folds(table, SplitConfig(splits=splits))
+    for one, other in (("s000", "s040"), ("s003", "s020")):
+        for fold in folds:
+            assert not (one in fold.train and other in fold.test)
+            assert not (other in fold.train and one in fold.test)
+    assert sorted(itertools.chain(*(fold.test for fold in folds))) == table["subject"].tolist()
+
+
+def test_only_kfold_can_be_repeated() -> None:
+    with pytest.raises(ConfigError, match="repeats is 2; expected 1 with splits site; only kfold is shuffled"):
+        SplitConfig(splits="site", repeats=2)
+
+
+def folds_file(folder: Path, rows: list[tuple[str, ...]], columns: str = "subject\tfold\trepeat") -> str:
+    path = folder / "folds.tsv"
+    path.write_text("\n".join([columns, *("\t".join(row) for row in rows)]))
+    return str(path)
+
+
+def test_a_table_says_who_is_tested_when(tmp_path: Path) -> None:
+    table = people({("north", 0): 2, ("north", 1): 2})
+    first = [("s000", "a", "x"), ("s001", "b", "x"), ("s002", "a", "x"), ("s003", "b", "x"), ("s999", "a", "x")]
+    second = [("s000", "a", "y"), ("s001", "b", "y"), ("s002", "b", "y"), ("s003", "a", "y")]
+    folds = make_folds(table, SplitConfig(splits=folds_file(tmp_path, [*first, *second])))
+    assert folds == [
+        Fold(train=("s001", "s003"), test=("s000", "s002"), repeat=0),
+        Fold(train=("s000", "s002"), test=("s001", "s003"), repeat=0),
+        Fold(train=("s001", "s002"), test=("s000", "s003"), repeat=1),
+        Fold(train=("s000", "s003"), test=("s001", "s002"), repeat=1),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("rows", "columns", "told"),
     [
-        ([0, 1, 2, 3], r"Column 'trait' holds \[0, 1, 2, 3\]; expected 0 and 1, both present\."),
-        ([0, 0, 0, 0], r"Column 'trait' holds \[0\]; expected 0 and 1, both present\."),
-        ([None, None, None, None], r"Column 'trait' holds \[\]; expected 0 and 1"),
-        (["typical", 1, 0, "adhd"], r"Column 'trait' holds \[0, 1, 'adhd', 'typical'\]; expected 0 and 1"),
+        ([("s000", "1"), ("s001", "2")], "subject\tfold", r"no fold for 2 labelled subjects \(s002, s003\)"),
+        ([*((f"s00{i}", "1") for i in range(4)), ("s001", "2")], "subject\tfold", "two folds in one round for s001"),
+        ([(f"s00{i}", "1") for i in range(4)], "subject\tpart", "has columns subject, part; expected subject and fold"),
+        ([(f"s00{i}", "") for i in range(4)], "subject\tfold", "a row without subject or fold"),
+        ([(f"s00{i}", "1") for i in range(4)], "subject\tfold", "no subject of label 0 is left to learn from"),
     ],
 )
-def test_a_column_that_is_not_binary_is_refused_with_what_it_holds(values: list[object], told: str) -> None:
-    scans = pd.DataFrame({"subject": list("abcd"), "trait": values})
+def test_a_table_that_does_not_fit_is_refused(
+    rows: list[tuple[str, ...]], columns: str, told: str, tmp_path: Path
+) -> None:
+    table = people({("north", 0): 2, ("north", 1): 2})
     with pytest.raises(DataError, match=told):
-        labelled_scans(scans, "trait")
+        make_folds(table, SplitConfig(splits=folds_file(tmp_path, rows, columns)))
 
 
-def test_a_missing_column_is_refused_with_those_that_are_there() -> None:
-    with pytest.raises(DataError, match=r"no column 'adhd'; it has subject, dx\. Choose --target"):
-        labelled_scans(pd.DataFrame({"subject": ["a"], "dx": [1]}), "adhd")
+def test_a_split_that_is_neither_a_word_nor_a_file_is_refused() -> None:
+    with pytest.raises(DataError, match=r"splits is 'kfolds': no such file\. Set kfold, site, or a table"):
+        make_folds(people(BALANCED), SplitConfig(splits="kfolds"))
 
 
-def test_labels_that_differ_inside_a_subject_are_refused_by_name() -> None:
-    scans = pd.DataFrame({"subject": ["a", "b", "b", "c"], "dx": [0, 0, 1, 1]})
-    with pytest.raises(DataError, match=r"Subjects with two labels in 'dx': b\. Mend the table\."):
-        labelled_scans(scans, "dx")
+def test_inner_folds_divide_the_training_subjects_alone() -> None:
+    table = people(BALANCED, scans=2)
+    outer = make_folds(table, SplitConfig(folds=5))[2]
+    inner = inner_folds(table, outer, folds=4, seed=0)
+    assert sorted(itertools.chain(*(fold.test for fold in inner))) == list(outer.train)
+    for fold in inner:
+        assert sorted(fold.train + fold.test) == list(outer.train)
+    with pytest.raises(DataError, match=r"30 inner folds need .* one label has 20\. Lower --inner_folds"):
+        inner_folds(table, outer, folds=30, seed=0)
 
 
-def test_true_and_false_are_labels() -> None:
-    scans = pd.DataFrame({"subject": list("abc"), "case": np.array([True, False, True])})
-    assert labelled_scans(scans, "case")["label"].tolist() == [1, 0, 1]
+def test_subjects_that_were_pretrained_on_are_not_tested_where_that_is_asked() -> None:
+    table = people(BALANCED).sort_values("subject").reset_index(drop=True)
+    table["sha256"] = [f"bytes {number % 49}" for number in range(50)]  # s049 is s000
+    folds = make_folds(table, SplitConfig(folds=5))
+    left = without_seen(folds, {"s000", "s007", "elsewhere"}, table)
+    tested = sorted(itertools.chain(*(fold.test for fold in left)))
+    assert tested == [name for name in table["subject"] if name not in ("s000", "s007", "s049")]
+    assert [fold.train for fold in left] == [fold.train for fold in folds]
+    with pytest.raises(DataError, match="All subjects that the folds test were pretrained on"):
+        without_seen(folds, set(table["subject"]), table)

@@ -44,18 +44,29 @@ def test_the_features_are_those_of_the_encoder_pooled_scan_by_scan(classifier, s
 def test_log_odds_are_weight_times_features_plus_bias(classifier, scans):
     size = classifier.pooling.size
     weight = torch.linspace(-1, 1, size)
-    classifier.set_head(weight, 0.25)
+    classifier.set_head(weight[None], torch.tensor([0.25]))
     features = classifier.features(scans, TR_S)
     assert features.shape == (2, size)
-    assert torch.allclose(classifier(scans, TR_S), features @ weight + 0.25, atol=1e-5)
-    assert torch.equal(classifier.score(features), classifier(scans, TR_S))
+    assert torch.allclose(classifier(scans, TR_S)[:, 0], features @ weight + 0.25, atol=1e-5)
+    assert torch.equal(classifier.score(features), classifier(scans, TR_S)[:, 0])
+    assert torch.equal(classifier.probability(features), classifier.score(features).sigmoid())
+
+
+@torch.no_grad()
+def test_three_classes_have_a_probability_each_and_log_odds_against_the_first(model):
+    classifier = ScanClassifier(model, "mean", classes=3)
+    pooled = torch.randn(2, classifier.pooling.size, generator=torch.Generator().manual_seed(0))
+    probability = classifier.probability(pooled)
+    assert probability.shape == (2, 3)
+    assert torch.allclose(probability.sum(dim=1), torch.ones(2))
+    assert torch.allclose(classifier.score(pooled), torch.logit(1 - probability[:, 0]), atol=1e-5)
 
 
 @torch.no_grad()
 def test_a_batch_of_scans_is_scored_as_each_scan_alone(classifier, scans):
     together = classifier(scans, TR_S)
     alone = [classifier(scans[[scan]], TR_S[[scan]]).item() for scan in range(2)]
-    assert together.tolist() == pytest.approx(alone, abs=1e-5)
+    assert together[:, 0].tolist() == pytest.approx(alone, abs=1e-5)
 
 
 @torch.no_grad()

@@ -78,6 +78,9 @@ def _signal(labels: np.ndarray, volumes: int, dx: int, rng: np.random.Generator)
     return (signal - signal.mean(axis=0)) / signal.std(axis=0)
 
 
+QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
+
+
 @pytest.fixture(scope="session")
 def pretrain_settings(store_path: Path) -> Callable[..., PretrainConfig]:
     """Make settings of a pretraining that takes seconds; further ones by name."""
@@ -120,18 +123,18 @@ def on_runs(store_path: Path, pretrained_run: Path, runs: Path) -> Callable[...,
 
 @pytest.fixture(scope="session")
 def finetuned_run(on_runs: Callable[..., dict[str, Any]]) -> Path:
-    return finetune(FinetuneConfig(**on_runs("finetune"), folds=3))
+    return finetune(FinetuneConfig(**on_runs("finetune"), folds=3, inner_folds=2, epochs=1))
 
 
 @pytest.fixture(scope="session")
 def fully_finetuned_run(on_runs: Callable[..., dict[str, Any]]) -> Path:
-    trainer = {"accelerator": "cpu", "enable_progress_bar": False}
-    return finetune(FinetuneConfig(**on_runs("full"), folds=2, encoder="full", epochs=1, lr=1e-2, trainer=trainer))
+    settings = {"folds": 2, "inner_folds": 2, "encoder": "full", "epochs": 1, "lr": 1e-2}
+    return finetune(FinetuneConfig(**on_runs("full"), **settings, trainer=QUIET))
 
 
 @pytest.fixture(scope="session")
 def evaluated_run(on_runs: Callable[..., dict[str, Any]], finetuned_run: Path) -> Path:
-    return evaluate(EvaluateConfig(**on_runs("evaluate", finetuned_run), bootstrap=50))
+    return evaluate(EvaluateConfig(**on_runs("evaluate", finetuned_run), bootstrap=50, permutations=9, trainer=QUIET))
 
 
 @pytest.fixture(scope="session")

@@ -36,11 +36,11 @@ def test_a_run_leaves_the_files_that_others_read(finetuned_run):
 def test_every_labelled_subject_is_predicted_once_by_a_model_that_never_saw_it(request, name):
     run = request.getfixturevalue(name)
     table = pd.read_csv(run / "predictions.tsv", sep="\t")
-    assert list(table) == ["scan", "subject", "site", "label", "fold", "probability"]
+    assert list(table) == ["scan", "subject", "site", "label", "fold", "repeat", "threshold", "probability"]
     assert sorted(table["subject"]) == LABELLED
     assert table["probability"].between(0, 1).all()
     folds = json.loads((run / "metrics.json").read_text())["folds"]
-    assert [set(fold) for fold in folds] == [{"fold", "train", "test"}] * len(folds)
+    assert [set(fold) for fold in folds] == [{"fold", "repeat", "train", "test"}] * len(folds)
     for row in table.itertuples():
         assert row.subject in folds[row.fold]["test"]
         assert row.subject not in folds[row.fold]["train"]
@@ -90,7 +90,7 @@ def test_every_pooling_runs_on_every_kind_of_encoder_and_can_be_loaded(
     encoder, pooling, connectivity, on_runs, store_path, tmp_path, capsys
 ):
     asked = {"encoder": encoder, "pooling": pooling, "connectivity": connectivity, "lora_rank": 2, "lr": 1e-2}
-    words = {**on_runs(""), "out": str(tmp_path / "run"), "folds": 2, "epochs": 1, **asked, **QUIET}
+    words = {**on_runs(""), "out": str(tmp_path / "run"), "folds": 2, "epochs": 1, "inner_folds": 2, **asked, **QUIET}
     assert main(["finetune", *(f"--{name}={value}" for name, value in words.items())]) == 0
     run = Path(capsys.readouterr().out.strip())
     table = pd.read_csv(run / "predictions.tsv", sep="\t").set_index("scan")

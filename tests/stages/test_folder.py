@@ -69,7 +69,7 @@ def test_metrics_have_the_four_parts_and_null_for_what_is_undefined(config, stor
     assert json.loads((run.path / "metrics.json").read_text()) == {
         "scores": {"auc": {"value": 0.5, "ci_low": None, "ci_high": 0.75, "n": 3}},
         "baselines": {"site": {}},
-        "folds": [{"fold": 0, "train": ["a"], "test": ["b"]}],
+        "folds": [{"fold": 0, "train": ["a"], "test": ["b"], "repeat": 0}],
         "leakage": ["Oh."],
     }
 
