@@ -31,7 +31,19 @@ from fmrifm.errors import ConfigError, FmrifmError
 from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.splits import Fold
 
-PACKAGES = ("fmrifm", "torch", "lightning", "monai", "captum", "nilearn", "nibabel", "zarr", "scikit-learn", "numpy")
+PACKAGES = (
+    "fmrifm",
+    "torch",
+    "lightning",
+    "monai",
+    "captum",
+    "nilearn",
+    "nibabel",
+    "zarr",
+    "scikit-learn",
+    "combatlearn",
+    "numpy",
+)
 
 
 class RunConfig(Protocol):
@@ -57,6 +69,8 @@ class RunFolder:
     path: Path
     device: str = "cpu"
     """Where the network ran; a stage that uses another device says so."""
+    finished: bool = True
+    """False where the stage left a part of its work to other calls; the folder is not signed then."""
 
     @property
     def checkpoints(self) -> Path:
@@ -70,13 +84,15 @@ class RunFolder:
         baselines: Mapping[str, Mapping[str, Score]] | None = None,
         folds: Sequence[Fold] = (),
         leakage: Sequence[str] = (),
+        differences: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """Write metrics.json."""
+        """Write metrics.json; `differences` to each baseline by metric are there where they were taken."""
         content = {
             "scores": _to_json(scores),
             "baselines": {name: _to_json(table) for name, table in (baselines or {}).items()},
             "folds": [{"fold": number, **asdict(fold)} for number, fold in enumerate(folds)],
             "leakage": list(leakage),
+            **({} if differences is None else {"differences": differences}),
         }
         _write_json(self.path / "metrics.json", content)
 
@@ -109,6 +125,8 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
     except FmrifmError:
         _withdraw(path)
         raise
+    if not run.finished:
+        return
     _write_json(
         path / "provenance.json",
         {
@@ -126,6 +144,37 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
             "cohort": _cohort(store),
         },
     )
+
+
+def check_same_settings(config: RunConfig, may_differ: Sequence[str]) -> None:
+    """Refuse to go on as another experiment in a folder where a run was begun.
+
+    Args:
+        config: Settings of the stage, a dataclass.
+        may_differ: Names, dotted, of settings and of groups of them on which no result depends.
+
+    Raises:
+        ConfigError: Another setting differs.
+    """
+    if not (begun := Path(config.out) / "config.yaml").is_file():
+        return
+    before = _by_dotted_name(yaml.safe_load(begun.read_text()))
+    now = _by_dotted_name(plain(asdict(config)))  # type: ignore[call-overload]
+    for name in sorted(before.keys() | now.keys()):
+        free = name in may_differ or name.split(".")[0] in may_differ
+        if before.get(name) != now.get(name) and not free:
+            raise ConfigError(
+                f"{begun}: the run was begun with {name} {before.get(name)}, not {now.get(name)}. "
+                "Go on with the same settings, or choose another --out."
+            )
+
+
+def _by_dotted_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings as options name them: {"masking": {"ratio": 0.75}} to {"masking.ratio": 0.75}."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _by_dotted_name(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _check_free(path: Path, stage: str, resume: bool) -> None:

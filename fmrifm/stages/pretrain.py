@@ -12,30 +12,29 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fmrifm.config import PretrainConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
-from fmrifm.errors import CheckpointError, ConfigError, DataError
+from fmrifm.errors import CheckpointError, DataError
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
 from fmrifm.masking import masker_for
-from fmrifm.stages.folder import RunFolder, plain, run_folder
+from fmrifm.stages.folder import RunFolder, check_same_settings, run_folder
 from fmrifm.stages.inputs import long_enough
+from fmrifm.training.assembly import assemble
 from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
-from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained
+from fmrifm.training.checkpoint import Pretrained, load_pretrained
 from fmrifm.training.compiled import compile_blocks
-from fmrifm.training.datamodule import PretrainData, split_subjects
+from fmrifm.training.datamodule import split_subjects
 from fmrifm.training.logs import continued_log
-from fmrifm.training.modules import PretrainModule
 from fmrifm.training.population import fit_population
 from fmrifm.training.trainer import make_trainer
 
-_MAY_DIFFER = {
-    "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing",
-}  # fmt: skip
+_MAY_DIFFER = (
+    "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing", "trainer",
+)  # fmt: skip
 """Settings that may change where a run is resumed: the weights do not depend on them, but for rounding."""
 
 PRIOR = "population prior"
@@ -52,7 +51,7 @@ def pretrain(config: PretrainConfig) -> Path:
     """
     store = Store(config.store)
     if config.resume:
-        _check_same_settings(config)
+        check_same_settings(config, _MAY_DIFFER)
     with run_folder("pretrain", config, store, resume=config.resume) as run:
         L.seed_everything(config.seed, verbose=False)
         scans = long_enough(store, config.tokens.window_volumes)
@@ -61,26 +60,13 @@ def pretrain(config: PretrainConfig) -> Path:
             raise DataError(f"{config.store}: one subject only. Pretraining needs two, one of them to measure on.")
         keys = {name: scans.loc[scans["subject"].isin(part), "scan"].tolist() for name, part in
                 (("train", train), ("held", held))}  # fmt: skip
-        model = build_model(store.grid, store.atlas, config.tokens, config.model)
-        masker = partial(masker_for, config=config.masking)
-        module = PretrainModule(
-            model, masker, config.optim, loss=config.loss, queries=config.model.queries, seed=config.seed
-        )
-        data = PretrainData(
-            store,
-            keys["train"],
-            keys["held"],
-            config.data,
-            volumes=config.tokens.window_volumes,
-            batch_size=config.optim.batch_size,
-            seed=config.seed,
-        )
-        describe = _describer(config, store, model, keys["train"], subjects=(*train, *held))
+        module, data = assemble(store, config, keys["train"], keys["held"])
+        describe = _describer(config, store, module.model, keys["train"], subjects=(*train, *held))
         resume = _resume_path(config, run)
         if resume is None:
-            fit_population(model, data.train, config.seed)
+            fit_population(module.model, data.train, config.seed)
         if config.model.compile:
-            compile_blocks(model)
+            compile_blocks(module.model)
         trainer = _trainer(config, run, describe)
         with continued_log(run.path / "logs"):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -125,27 +111,6 @@ def _describer(
         )
 
     return describe
-
-
-def _check_same_settings(config: PretrainConfig) -> None:
-    """Refuse to go on as another experiment; where data lies, and what trains on what, may differ."""
-    if not (begun := Path(config.out) / "config.yaml").is_file():
-        return
-    before, now = _by_dotted_name(yaml.safe_load(begun.read_text())), _by_dotted_name(plain(asdict(config)))
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name) and name not in _MAY_DIFFER and not name.startswith("trainer."):
-            raise ConfigError(
-                f"{begun}: the run was begun with {name} {before.get(name)}, not {now.get(name)}. "
-                "Resume with the same settings, or choose another --out."
-            )
-
-
-def _by_dotted_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings as options name them: {"masking": {"ratio": 0.75}} to {"masking.ratio": 0.75}."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _by_dotted_name(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
 
 
 def _resume_path(config: PretrainConfig, run: RunFolder) -> Path | None:

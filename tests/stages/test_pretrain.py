@@ -211,7 +211,7 @@ def test_a_run_is_not_resumed_as_another_experiment(pretrain_settings, pretraine
         "model.queries 16, not 17": {"model": ModelConfig(width=24, layers=1, heads=2, queries=17)},
     }
     for said, other in others.items():
-        with pytest.raises(ConfigError, match=rf"the run was begun with {said}\. Resume with the same settings"):
+        with pytest.raises(ConfigError, match=rf"the run was begun with {said}\. Go on with the same settings"):
             pretrain(pretrain_settings(pretrained_run, resume=True, **other))
     assert (pretrained_run / "config.yaml").read_text() == before
 
