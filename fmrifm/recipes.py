@@ -23,6 +23,7 @@ SETTINGS: dict[str, type] = {
     "pretrain": config.PretrainConfig,
     "finetune": config.FinetuneConfig,
     "evaluate": config.EvaluateConfig,
+    "compare": config.CompareConfig,
     "attribute": config.AttributeConfig,
     "report": config.ReportConfig,
     "info": config.InfoConfig,

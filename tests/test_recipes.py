@@ -26,6 +26,7 @@ NEEDED = {
     "pretrain": ["--store", "store", "--out", "run"],
     "finetune": ["--store", "store", "--checkpoint", "before", "--out", "run"],
     "evaluate": ["--store", "store", "--checkpoint", "before", "--out", "run"],
+    "compare": ["--store", "store", "--out", "run"],
     "attribute": ["--store", "store", "--checkpoint", "before", "--out", "run"],
     "report": ["--run", "run", "--out", "report.html"],
     "info": ["store"],
