@@ -18,7 +18,7 @@ from fmrifm.atlas import grow_labels
 from fmrifm.config import CompareConfig
 from fmrifm.data.store import Store
 from fmrifm.evaluation.baselines import connectomes
-from fmrifm.evaluation.cells import run_cell
+from fmrifm.evaluation.cells import cell_settings, run_cell
 from fmrifm.evaluation.labels import labelled_scans
 from fmrifm.evaluation.metrics import Score, by_subject, fold_scores
 from fmrifm.evaluation.readout import fixed_features, predict_folds
@@ -49,12 +49,14 @@ def compare(config: CompareConfig) -> Path:
     """
     store = Store(config.store)
     check_same_settings(config, _MAY_DIFFER)
+    scans = long_enough(store, config.tokens.window_volumes)
+    scans = scans.assign(label=labelled_scans(scans, config.target)["label"])
+    labelled = scans.dropna(subset="label").astype({"label": int}).reset_index(drop=True)
+    folds = make_folds(labelled, config)
+    cells = trial_cells(config, folds)
+    for cell in cells:
+        cell_settings(cell, config)  # a level that cannot work is refused before any work
     with run_folder("compare", config, store, resume=True) as run:
-        scans = long_enough(store, config.tokens.window_volumes)
-        scans = scans.assign(label=labelled_scans(scans, config.target)["label"])
-        labelled = scans.dropna(subset="label").astype({"label": int}).reset_index(drop=True)
-        folds = make_folds(labelled, config)
-        cells = trial_cells(config, folds)
         _work(config, scans, folds, cells, run)
         if missing := [cell for cell in cells if not _file(run, cell).is_file()]:
             run.finished = False
