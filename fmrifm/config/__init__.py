@@ -1,0 +1,85 @@
+"""Settings of every stage: frozen, keyword-only dataclasses that recipes and options fill.
+
+A field is followed by its meaning and unit; `__post_init__` refuses what cannot work. One
+dataclass a command (`PrepareConfig`, `PretrainConfig`, ...), built from the smaller ones.
+"""
+
+from fmrifm.config.classify import (
+    Baseline,
+    Connectivity,
+    EncoderMode,
+    EvaluateConfig,
+    FinetuneConfig,
+    Harmonisation,
+    PoolingKind,
+    ReadoutConfig,
+    Seen,
+    SplitConfig,
+    Threshold,
+)
+from fmrifm.config.compare import (
+    CompareConfig,
+)
+from fmrifm.config.outputs import (
+    AttributeConfig,
+    DemoConfig,
+    InfoConfig,
+    Method,
+    ReportConfig,
+)
+from fmrifm.config.prepare import (
+    AtlasConfig,
+    CleaningConfig,
+    Encoding,
+    PrepareConfig,
+    Source,
+)
+from fmrifm.config.pretrain import (
+    DataConfig,
+    LossConfig,
+    MaskingConfig,
+    MaskKind,
+    ModelConfig,
+    OptimConfig,
+    PretrainConfig,
+    Resident,
+    Rule,
+    TokenKind,
+    TokensConfig,
+)
+
+__all__ = [
+    "AtlasConfig",
+    "AttributeConfig",
+    "Baseline",
+    "CleaningConfig",
+    "CompareConfig",
+    "Connectivity",
+    "DataConfig",
+    "DemoConfig",
+    "EncoderMode",
+    "Encoding",
+    "EvaluateConfig",
+    "FinetuneConfig",
+    "Harmonisation",
+    "InfoConfig",
+    "LossConfig",
+    "MaskKind",
+    "MaskingConfig",
+    "Method",
+    "ModelConfig",
+    "OptimConfig",
+    "PoolingKind",
+    "PrepareConfig",
+    "PretrainConfig",
+    "ReadoutConfig",
+    "ReportConfig",
+    "Resident",
+    "Rule",
+    "Seen",
+    "Source",
+    "SplitConfig",
+    "Threshold",
+    "TokenKind",
+    "TokensConfig",
+]
