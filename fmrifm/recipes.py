@@ -65,7 +65,9 @@ def build_parser(command: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="Recipe: a YAML file, or the name of one that ships.")
     special = [field for field in fields(settings) if _is_special(field)]
     parser.add_class_arguments(settings, skip={field.name for field in special})
-    described = {part.arg_name: part.description for part in parse_from_object(settings).params}
+    # A dataclass describes its own fields only, not those that it inherits.
+    described = {part.arg_name: part.description for kind in settings.__mro__[:-1] for part in
+                 parse_from_object(kind).params}  # fmt: skip
     for field in special:
         _add_special(parser, field, described.get(field.name) or "")
     return parser
