@@ -4,6 +4,11 @@ The command line turns these into one sentence and exit code 2; any other except
 our bug and keeps its traceback.
 """
 
+from collections.abc import Sequence
+
+_NAMED = 5
+"""Examples that a sentence gives."""
+
 
 class FmrifmError(Exception):
     """Base of every error that a user can fix."""
@@ -23,3 +28,9 @@ class AtlasError(FmrifmError):
 
 class CheckpointError(FmrifmError):
     """A run folder or checkpoint is missing, incomplete or of another format."""
+
+
+def some(examples: Sequence[str]) -> str:
+    """The first few examples, and how many more there are."""
+    more = f" and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
+    return ", ".join(examples[:_NAMED]) + more

@@ -5,19 +5,11 @@ from typing import Any
 
 from fmrifm.config.checks import check
 from fmrifm.config.classify import ReadoutConfig
-from fmrifm.config.pretrain import (
-    DataConfig,
-    LossConfig,
-    MaskingConfig,
-    MaskKind,
-    ModelConfig,
-    OptimConfig,
-    TokensConfig,
-)
+from fmrifm.config.pretrain import MaskKind, NetworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig(ReadoutConfig):
+class CompareConfig(ReadoutConfig, NetworkConfig):
     """Try masking strategies against each other: pretrain, reconstruct and classify in every fold, equal in all else.
 
     Each seed shuffles the folds anew and draws other weights and masks, the same for all strategies. In each fold the
@@ -34,12 +26,6 @@ class CompareConfig(ReadoutConfig):
     """Seeds: rounds of folds, each with weights and masks of its own."""
     steps: int = 750
     """Updates of each pretraining."""
-    tokens: TokensConfig = field(default_factory=TokensConfig)
-    masking: MaskingConfig = field(default_factory=MaskingConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    data: DataConfig = field(default_factory=DataConfig)
     factors: dict[str, list[Any]] = field(default_factory=dict)
     """Further settings to try in every combination, e.g. {masking.ratio: [0.5, 0.75], tokens.edge_voxels: [3, 5]}."""
     jobs: int = 1

@@ -143,19 +143,25 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
-    """Pretrain the masked autoencoder on every scan of a store."""
+class NetworkConfig:
+    """What is pretrained, and on which task."""
 
-    store: str
-    """Store written by `fmrifm prepare`."""
-    out: str
-    """Run folder to write."""
     tokens: TokensConfig = field(default_factory=TokensConfig)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     data: DataConfig = field(default_factory=DataConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(NetworkConfig):
+    """Pretrain the masked autoencoder on every scan of a store."""
+
+    store: str
+    """Store written by `fmrifm prepare`."""
+    out: str
+    """Run folder to write."""
     validation: float = 0.1
     """Share of subjects held out, whole, to measure reconstruction."""
     seed: int = 0

@@ -124,10 +124,10 @@ def tabular_predictions(scans: pd.DataFrame, folds: Sequence[Fold]) -> dict[str,
         Per model one row a scan and round, as `readout.held_out_table` makes them.
     """
     label, classes = scans["label"].to_numpy(np.int64), int(scans["label"].max()) + 1
-    tables: dict[str, list[pd.DataFrame]] = {}
+    models, tables = tabular_models(scans), dict[str, list[pd.DataFrame]]()
     for number, fold in enumerate(folds):
         train, test = sides(scans, fold)
-        for name, (model, table) in tabular_models(scans).items():
+        for name, (model, table) in models.items():
             fitted = clone(model).fit(table.iloc[train], label[train])
             probability = class_probability(fitted, table.iloc[test], classes)
             tables.setdefault(name, []).append(held_out_table(scans.iloc[test], number, fold, probability))

@@ -1,8 +1,7 @@
 """One cell of the trial of masking: pretrain without the tested subjects, then reconstruct and classify them."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import lightning as L
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from fmrifm.config import CompareConfig, MaskKind, PretrainConfig
+from fmrifm.config import CompareConfig, MaskKind, NetworkConfig, PretrainConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.metrics import by_subject, fold_scores
@@ -19,7 +18,7 @@ from fmrifm.evaluation.readout import pooled_features, predict_folds
 from fmrifm.evaluation.reconstruction import reconstruction_scores
 from fmrifm.evaluation.splits import Fold
 from fmrifm.evaluation.trial import CLASSIFICATION, UNTRAINED, Cell, with_levels
-from fmrifm.evaluation.twins import signal_groups
+from fmrifm.evaluation.twins import seen_before
 from fmrifm.masking import hidden_share, masker_for
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.model.mae import MaskedAutoencoder
@@ -53,7 +52,7 @@ def run_cell(
     """
     started = time.monotonic()
     settings = cell_settings(cell, config, device)
-    train = scans.loc[~scans["subject"].isin(same_signal(scans, fold.test)), "scan"].tolist()
+    train = scans.loc[~scans["subject"].isin(seen_before(scans, fold.test)), "scan"].tolist()
     L.seed_everything(settings.seed, verbose=False)
     module, data = assemble(store, settings, train, [])
     trained = cell.masker != UNTRAINED
@@ -80,24 +79,14 @@ def cell_settings(cell: Cell, config: CompareConfig, device: int | None = None) 
     """Settings of a cell's pretraining: those of the trial, its strategy, its levels, and a seed for all strategies."""
     config = with_levels(config, cell.levels)
     kind = next((kind for kind in config.maskers if kind == cell.masker), config.maskers[0])
+    network = {part.name: getattr(config, part.name) for part in fields(NetworkConfig)}
     return PretrainConfig(
         store=config.store,
         out=config.out,
-        tokens=config.tokens,
-        masking=replace(config.masking, kind=kind),
-        model=config.model,
-        loss=config.loss,
-        optim=config.optim,
-        data=config.data,
+        **network | {"masking": replace(config.masking, kind=kind)},
         seed=int(np.random.SeedSequence([config.seed, cell.seed]).generate_state(1)[0]),
         trainer={**config.trainer, "max_steps": config.steps, **({} if device is None else {"devices": [device]})},
     )
-
-
-def same_signal(scans: pd.DataFrame, subjects: Sequence[str]) -> list[str]:
-    """The subjects and everybody who holds the signal of one of them."""
-    group = signal_groups(scans)
-    return group.index[group.isin(group[list(subjects)])].tolist()
 
 
 def classify(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from fmrifm.errors import some
 from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.splits import Fold
 from fmrifm.evaluation.twins import seen_before, signal_groups
@@ -14,8 +15,6 @@ _BLIND = ("site", "motion", "phenotype")
 """Baselines that look at no brain."""
 _A_SITE = 5
 """Subjects a site has on average, from which on it is no accident that each site holds one label."""
-_NAMED = 5
-"""Examples that a sentence gives."""
 
 
 def leaks(
@@ -115,9 +114,3 @@ def _site_is_label(scans: pd.DataFrame) -> bool:
     subjects = scans.dropna(subset=["site", "label"]).drop_duplicates("subject")
     labels = subjects.groupby("site")["label"].nunique()
     return bool(len(subjects["label"].unique()) > 1 and (labels == 1).all() and len(subjects) >= _A_SITE * len(labels))
-
-
-def some(examples: Sequence[str]) -> str:
-    """The first few examples, and how many more there are."""
-    more = f" and {len(examples) - _NAMED} more" if len(examples) > _NAMED else ""
-    return ", ".join(examples[:_NAMED]) + more

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, mannwhitneyu
 
-from fmrifm.evaluation.leakage import some
+from fmrifm.errors import some
 from fmrifm.evaluation.twins import near_groups, shared, signature_codes
 
 _P = 0.01

@@ -4,7 +4,7 @@
 tested when. Inner folds divide the training subjects of a fold once more, for whatever has to be chosen.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from fmrifm.config import SplitConfig
 from fmrifm.data.scan import read_table
-from fmrifm.errors import DataError
+from fmrifm.errors import DataError, some
 from fmrifm.evaluation.twins import seen_before, signal_groups
 
 
@@ -148,11 +148,11 @@ def _from_table(subjects: pd.DataFrame, path: Path) -> list[tuple[int, NDArray[n
     for repeat, (_, rows) in enumerate(table.groupby("repeat", sort=True)):
         if missing := sorted(set(position.index) - set(rows["subject"])):
             raise DataError(
-                f"{path}: no fold for {len(missing)} labelled subjects ({_some(missing)}). Give every subject with a "
+                f"{path}: no fold for {len(missing)} labelled subjects ({some(missing)}). Give every subject with a "
                 "label a fold, or take its label out of the store."
             )
         if twice := sorted(set(rows["subject"][rows["subject"].duplicated()])):
-            raise DataError(f"{path}: two folds in one round for {_some(twice)}. Give a subject one fold a round.")
+            raise DataError(f"{path}: two folds in one round for {some(twice)}. Give a subject one fold a round.")
         known = rows[rows["subject"].isin(position.index)]
         tests += [
             (repeat, np.flatnonzero(subjects["subject"].isin(part["subject"]))) for _, part in known.groupby("fold")
@@ -172,7 +172,3 @@ def _read_folds(path: Path) -> pd.DataFrame:
     if (table[["subject", "fold"]] == "").any(axis=None):
         raise DataError(f"{path}: a row without subject or fold. Fill it in, or remove it.")
     return table if "repeat" in table else table.assign(repeat=0)
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from fmrifm.errors import DataError
-from fmrifm.evaluation.metrics import by_subject
+from fmrifm.evaluation.metrics import by_subject, probability_columns
 from fmrifm.report.runs import Run
 
 _COLUMNS = ("scan", "subject", "site", "fold", "label")
@@ -20,7 +20,7 @@ def prediction_table(run: Run) -> pd.DataFrame | None:
     table = run.table("predictions.tsv", _COLUMNS)
     if table is None:
         return None
-    if not probabilities(table):
+    if not probability_columns(table):
         raise DataError(
             f"{run.path / 'predictions.tsv'}: columns {list(table.columns)}; expected also probability, or "
             f"probability_0 and following. Run the stage `{run.stage}` again."
@@ -28,15 +28,10 @@ def prediction_table(run: Run) -> pd.DataFrame | None:
     return table.assign(**{name: value for name, value in _DEFAULTS.items() if name not in table})
 
 
-def probabilities(table: pd.DataFrame) -> list[str]:
-    """Columns that hold probabilities: one with two classes, one a class with more."""
-    return [name for name in map(str, table.columns) if name == "probability" or name.startswith("probability_")]
-
-
 def classes(run: Run) -> int:
     """Number of classes that a run tells apart; two where it left no predictions."""
     table = prediction_table(run)
-    return 2 if table is None else max(2, len(probabilities(table)))
+    return 2 if table is None else max(2, len(probability_columns(table)))
 
 
 def same_predictions(first: Run, second: Run) -> bool:
@@ -45,7 +40,7 @@ def same_predictions(first: Run, second: Run) -> bool:
     if tables[0] is None or tables[1] is None:
         return False
     one, other = (
-        table.set_index(["scan", "repeat"])[probabilities(table)].sort_index().round(6)
+        table.set_index(["scan", "repeat"])[probability_columns(table)].sort_index().round(6)
         for table in tables
         if table is not None
     )

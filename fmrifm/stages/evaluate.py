@@ -23,7 +23,7 @@ from fmrifm.errors import CheckpointError, ConfigError
 from fmrifm.evaluation.calibration import calibration_table
 from fmrifm.evaluation.contestants import baseline_predictions, network_features, network_predictions
 from fmrifm.evaluation.leakage import leaks
-from fmrifm.evaluation.metrics import Score, by_subject, classification_scores
+from fmrifm.evaluation.metrics import Score, bootstrap, by_subject, classification_scores, metric_statistics
 from fmrifm.evaluation.paired import paired_differences
 from fmrifm.evaluation.permutation import permutation_p
 from fmrifm.evaluation.sites import site_score, site_table
@@ -132,6 +132,11 @@ def _scores(config: EvaluateConfig, subjects: pd.DataFrame) -> dict[str, Score]:
     return classification_scores(subjects, config.bootstrap, np.random.default_rng(config.seed))
 
 
+def _auc(config: EvaluateConfig, subjects: pd.DataFrame) -> Score:
+    statistic, n = metric_statistics(subjects)["auc"], subjects["subject"].nunique()
+    return bootstrap(statistic, n, config.bootstrap, np.random.default_rng(config.seed))
+
+
 def _of_features(
     config: EvaluateConfig,
     features: FoldFeatures | None,
@@ -156,10 +161,7 @@ def _of_features(
 
 
 def _write_tables(config: EvaluateConfig, subjects: Mapping[str, pd.DataFrame], run: RunFolder) -> None:
-    score = partial(_scores, config)
-    site_table(subjects["classifier"], lambda here: score(here)["auc"]).to_csv(
-        run.path / "sites.tsv", sep="\t", index=False
-    )
+    site_table(subjects["classifier"], partial(_auc, config)).to_csv(run.path / "sites.tsv", sep="\t", index=False)
     two_classes = {name: table for name, table in subjects.items() if "probability" in table}
     if two_classes:
         curves = [calibration_table(table, _BINS).assign(model=name) for name, table in two_classes.items()]

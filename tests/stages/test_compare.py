@@ -9,6 +9,7 @@ from fmrifm.config import CompareConfig, DataConfig, ModelConfig, OptimConfig, T
 from fmrifm.data.store import Store
 from fmrifm.errors import ConfigError
 from fmrifm.evaluation.metrics import by_subject, classification_scores
+from fmrifm.evaluation.twins import seen_before
 from fmrifm.stages.compare import compare
 
 R2 = ["r2_voxel_random", "r2_region_random", "r2_voxel_region", "r2_region_region"]
@@ -156,10 +157,8 @@ def test_a_factor_that_is_no_setting_is_refused_by_name(settings, tmp_path, name
 
 
 def test_the_tested_are_not_pretrained_on_and_others_without_a_label_are(settings, store_path):
-    from fmrifm.evaluation.cells import same_signal
-
     scans = Store(str(store_path)).scans
-    assert same_signal(scans, ["s03"]) == ["s03"]
+    assert list(seen_before(scans, ["s03"])) == ["s03"]
     twin = scans.assign(sha256=[f"{number // 2:064x}" for number in range(len(scans))])
-    group = same_signal(twin, [twin["subject"].iloc[4]])
+    group = seen_before(twin, [twin["subject"].iloc[4]])
     assert set(group) >= {twin["subject"].iloc[4], twin["subject"].iloc[5]}
