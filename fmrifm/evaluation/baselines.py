@@ -6,8 +6,9 @@ all: a figure without these beside it says nothing.
 Axes: T volumes, V brain voxels, S scans, R regions, E = R * (R - 1) / 2 edges, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -51,17 +52,20 @@ class Connectomes:
     """Partial correlations, (S, E), shrunk by Ledoit and Wolf's estimate: without it a run with fewer volumes than
     regions has none."""
 
-    def tangent(self, train: Positions) -> NDArray[np.float32]:
-        """Shrunk covariances of all scans, seen from the geometric mean of the training ones, (S, E + R).
+    def reference(self, train: Iterable[int]) -> ConnectivityMeasure:
+        """Geometric mean of the shrunk covariances of training scans, by position; most of the tangent's time."""
+        measure = ConnectivityMeasure(LedoitWolf(store_precision=False), kind="tangent", standardize=False)
+        return measure.fit([self.series[scan] for scan in train])
+
+    def tangent(self, reference: ConnectivityMeasure) -> NDArray[np.float32]:
+        """Shrunk covariances of all scans, seen from the mean of the training ones, (S, E + R).
 
         References:
             Varoquaux et al. 2010, doi:10.1007/978-3-642-15705-9_25.
         """
-        measure = ConnectivityMeasure(LedoitWolf(store_precision=False), kind="tangent", standardize=False)
-        measure.fit([self.series[scan] for scan in train])
         covered = np.stack([series.any(axis=0) for series in self.series])
         # What is left of a region without signal is the shrinkage, whose logarithm is far from 0.
-        matrices = measure.transform(self.series) * (covered[:, :, None] & covered[:, None, :])
+        matrices = reference.transform(self.series) * (covered[:, :, None] & covered[:, None, :])
         return np.asarray(sym_matrix_to_vec(matrices), np.float32)
 
 
@@ -137,8 +141,13 @@ def tabular_predictions(scans: pd.DataFrame, folds: Sequence[Fold]) -> dict[str,
 def connectome_features(connectomes: Connectomes, site: pd.Series, harmonise: Harmonisation) -> dict[str, FoldFeatures]:
     """Features of connectome baselines by name, sites (S,) taken out as asked."""
 
+    @cache
+    def reference(train: tuple[int, ...]) -> ConnectivityMeasure:
+        # The same fold is asked for again: to predict the label, then the site.
+        return connectomes.reference(train)
+
     def tangent(train: Positions, test: Positions) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        features = connectomes.tangent(train)
+        features = connectomes.tangent(reference(tuple(train.tolist())))
         return fixed_features(features, site, harmonise)(train, test)
 
     return {

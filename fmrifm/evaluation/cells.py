@@ -59,7 +59,7 @@ def run_cell(
     updates = _pretrain(module, data, settings) if trained else 0
     labelled = scans.dropna(subset="label").astype({"label": int}).reset_index(drop=True)
     model = module.model.eval()
-    predictions = classify(model, store, labelled, fold, config)
+    predictions = classify(model, store, labelled, fold, with_levels(config, cell.levels))
     tested = labelled.loc[labelled["subject"].isin(fold.test), ["scan", "subject"]]
     judged = fold_scores(by_subject(predictions)).iloc[0]
     row = {

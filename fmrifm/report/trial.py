@@ -170,13 +170,14 @@ def _design(run: Run) -> list[str]:
         return []
     names = list(dict.fromkeys(table["masker"]))
     trained = table[table["masker"].isin(maskers(names))]
-    seeds, folds = trained["seed"].nunique(), trained["fold"].nunique()
+    # Folds may be numbered within a seed or, as compare does, through all of them.
+    seeds, pairs = trained["seed"].nunique(), len(trained.drop_duplicates(["seed", "fold"]))
     others = [in_text(name) for name in names if name not in maskers(names)]
     beside = f", beside {listed(others)}" if others else ""
     return [
         f"{counted(len(table), 'cell')}: {listed(maskers(names))} masks{beside}, with {counted(seeds, 'seed')} and "
-        f"{counted(folds, 'fold')}.",
-        *_missing(trained, seeds * folds),
+        f"{counted(pairs // seeds, 'fold')}.",
+        *_missing(trained, pairs),
         *_effort(trained),
     ]
 

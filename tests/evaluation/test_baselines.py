@@ -125,12 +125,12 @@ def test_partial_and_tangent_are_those_of_nilearn_by_default(store: Store) -> No
     ).fit_transform(series)
     assert found.partial == pytest.approx(partial, abs=1e-4)
     tangent = ConnectivityMeasure(kind="tangent", vectorize=True, standardize=False).fit(series[:4]).transform(series)
-    assert found.tangent(np.arange(4)) == pytest.approx(tangent, abs=1e-4)
+    assert found.tangent(found.reference(range(4))) == pytest.approx(tangent, abs=1e-4)
 
 
 def test_partial_and_tangent_have_zeros_where_a_region_is_without_signal(store: Store) -> None:
     found = connectomes(store, store.scans["scan"], store.atlas.labels)
-    tangent, lacks = found.tangent(np.arange(13)), np.array(REGIONS) == 255
+    tangent, lacks = found.tangent(found.reference(range(13))), np.array(REGIONS) == 255
     one, all_of_them = store.scans["scan"] == "s01_1", np.add.outer(lacks, lacks) * 1.0
     touches = sym_matrix_to_vec(all_of_them) > 0
     assert touches.sum() == 6

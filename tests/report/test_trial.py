@@ -26,6 +26,12 @@ def test_the_design_is_counted_from_the_cells(section):
     assert "Not finished" not in words
 
 
+def test_folds_that_are_numbered_through_all_seeds_are_counted_by_seed(make_run, section):
+    run = make_run("compare")
+    change(run, "cells.tsv", lambda cells: cells.assign(fold=3 * cells["seed"] + cells["fold"]))
+    assert trial_section(run, "").sentences == section.sentences
+
+
 def test_missing_cells_and_unequal_effort_are_said(make_run):
     run = make_run("compare")
     change(run, "cells.tsv", lambda cells: cells.assign(updates=cells["updates"].where(cells.index > 0, 150)).drop([7]))

@@ -149,6 +149,17 @@ def test_factors_are_crossed_and_compared_within_their_levels(settings, tmp_path
     assert "auc_region_0.5_3" in metrics["scores"]
 
 
+def test_a_factor_of_the_read_out_changes_the_predictions_and_nothing_else(settings, tmp_path):
+    run = compare(settings(tmp_path / "run", repeats=1, steps=1, factors={"pooling": ["connectivity", "mean"]}))
+    cells, predictions = table(run, "cells"), table(run, "predictions")
+    network = cells[cells["masker"] != "connectome"]
+    assert network.groupby(["masker", "fold"])["r2_voxel_random"].nunique().eq(1).all()
+    by_pooling = predictions[predictions["masker"] == "random"].pivot_table(
+        index="scan", columns="pooling", values="probability"
+    )
+    assert not np.allclose(by_pooling["connectivity"], by_pooling["mean"])
+
+
 @pytest.mark.parametrize("name", ["masking.depth", "nothing", "tokens.edge_voxels.more"])
 def test_a_factor_that_is_no_setting_is_refused_by_name(settings, tmp_path, name):
     with pytest.raises(ConfigError, match=f"factors has '{name}', which is no setting of compare"):
