@@ -2,15 +2,18 @@
 
 Zeiler and Fergus 2014, arXiv:1311.2901. A silenced voxel holds its temporal mean, 0 after the z-score.
 
-Axes: n windows of a scan, t volumes, V brain voxels, N tokens, P voxels of a chunk, R regions on the grid.
+Axes: c copies of a scan, n windows of a scan, t volumes, V brain voxels, R regions on the grid, H linear layers.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from captum.attr import FeatureAblation
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from fmrifm.attribution.silence import SilencedScan
 from fmrifm.model.heads import ScanClassifier
 
 _AT_ONCE = 8
@@ -18,31 +21,28 @@ _AT_ONCE = 8
 
 
 @torch.no_grad()
-def region_occlusion(classifier: ScanClassifier, signal: Tensor, tr_s: Tensor) -> NDArray[np.float64]:
+def region_occlusion(
+    classifier: ScanClassifier, signal: Tensor, tr_s: Tensor, heads: Sequence[nn.Linear] = ()
+) -> NDArray[np.float64]:
     """Log-odds with a region minus without it, for every region.
 
     Args:
         classifier: The fitted network.
         signal: All windows of one scan, shape (1, n, t, V).
         tr_s: Its repetition time, shape (1,).
+        heads: Further linear layers to explain on the same encoder, beside the classifier's own.
 
     Returns:
-        Shape (R,): positive where the region speaks for label 1 in this scan.
+        Shape (1 + heads, R): positive where the region speaks for label 1 in this scan; the own layer first.
     """
     classifier.eval()
     tokenizer = classifier.autoencoder.tokenizer
-    # Cut into tokens once; each voxel keeps its own region, also where a token holds several.
-    tokens = tokenizer.split(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
-    region_NP = tokenizer.region_of_place.clamp(max=tokenizer.regions - 1).repeat(tokenizer.patches, 1)
+    scan = SilencedScan(tokenizer, signal)
 
-    def score(copies: Tensor) -> Tensor:
-        coefficients = tokenizer.project(copies.flatten(0, 1)).unflatten(0, copies.shape[:2])
-        return classifier.score(classifier.pool(coefficients, tr_s.expand(len(copies))))
+    def scores(heard: Tensor) -> Tensor:
+        pooled = classifier.pool(scan.coefficients(heard), tr_s.expand(len(heard)))
+        return torch.stack([classifier.score(pooled, head) for head in (None, *heads)], dim=1)
 
-    voxel_scores = FeatureAblation(score).attribute(
-        tokens, feature_mask=region_NP[None, None, :, :, None], perturbations_per_eval=_AT_ONCE, baselines=0
-    )
-    # captum gives every voxel the score of its region; one of each region is enough.
-    scores = tokens.new_zeros(tokenizer.regions)
-    scores[region_NP] = voxel_scores[0, 0, :, :, 0]
-    return scores.double().cpu().numpy()
+    heard = torch.ones(1, tokenizer.regions, device=signal.device)
+    found = FeatureAblation(scores).attribute(heard, perturbations_per_eval=_AT_ONCE, baselines=0)
+    return found.reshape(1 + len(heads), -1).double().cpu().numpy()

@@ -25,6 +25,7 @@ from fmrifm.config.outputs import (
     DemoConfig,
     InfoConfig,
     Method,
+    PathStart,
     ReportConfig,
 )
 from fmrifm.config.prepare import (
@@ -71,6 +72,7 @@ __all__ = [
     "ModelConfig",
     "NetworkConfig",
     "OptimConfig",
+    "PathStart",
     "PoolingKind",
     "PrepareConfig",
     "PretrainConfig",

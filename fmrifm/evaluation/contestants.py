@@ -60,7 +60,7 @@ def baseline_predictions(
     features: dict[str, FoldFeatures] = {}
     if any(name.startswith("connectome") for name in asked):
         say("Baselines: connectomes ...")
-        found = connectome_features(_connectomes(pretrained, store, scans), scans["site"], config.harmonise)
+        found = connectome_features(store_connectomes(pretrained, store, scans), scans["site"], config.harmonise)
         features |= {name: of_fold for name, of_fold in found.items() if name in asked}
     blank = untrained(pretrained, config.seed)
     if "untrained" in asked:
@@ -76,6 +76,7 @@ def baseline_predictions(
     return {name: tables[name] for name in asked if name in tables}, features
 
 
-def _connectomes(pretrained: Pretrained, store: Store, scans: pd.DataFrame) -> Connectomes:
+def store_connectomes(pretrained: Pretrained, store: Store, scans: pd.DataFrame) -> Connectomes:
+    """Connectomes of scans over the regions that the tokens of a model tile."""
     labels = grow_labels(store.atlas.labels, store.grid.voxels, store.grid.spacing_mm, pretrained.tokens.grow_mm)
     return connectomes(store, scans["scan"], labels)

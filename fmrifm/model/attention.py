@@ -106,15 +106,23 @@ class PlacedAttention(nn.Module):
             Shape (B, N, W).
         """
         context = x if context is None else context
-        q = self._heads(self.to_q(x)) * (self.to_q.out_features // self.heads) ** -0.5
-        k = self._heads(self.to_k(context))
+        q, k = self._asked(x, context, attn_mask)
         v = self._heads(self.to_v(context if values is None else values))
-        q = torch.cat([q, attn_mask.query.to(q.dtype)], dim=-1)
-        k = torch.cat([k, attn_mask.key.to(k.dtype)], dim=-1)
         # Fused kernels want values as wide as keys; without the padding PyTorch stores the N x M matrix.
         wide = nn.functional.pad(v, (0, BIAS_CHANNELS))
         mixed = scaled_dot_product_attention(q, k, wide, scale=1.0)[..., : v.shape[-1]]
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor, attn_mask: Bias) -> Tensor:
+        """How much each token of self-attention looks at each other: (B, N, W) to (B, H, N, N), rows sum to 1."""
+        q, k = self._asked(x, x, attn_mask)
+        return (q @ k.mT).softmax(dim=-1)
+
+    def _asked(self, x: Tensor, context: Tensor, bias: Bias) -> tuple[Tensor, Tensor]:
+        """Queries and keys of every head, whose inner products are the logits."""
+        q = self._heads(self.to_q(x)) * (self.to_q.out_features // self.heads) ** -0.5
+        k = self._heads(self.to_k(context))
+        return torch.cat([q, bias.query.to(q.dtype)], dim=-1), torch.cat([k, bias.key.to(k.dtype)], dim=-1)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -53,17 +53,23 @@ class ScanClassifier(nn.Module):
         """Encode and pool coefficients (S, n, N, M, p) to (S, D)."""
         return self.pooling(self.tokens(coefficients, tr_s))
 
-    def tokens(self, coefficients: Tensor, tr_s: Tensor) -> Tensor:
-        """Encode coefficients (S, n, N, M, p) to (S, n, N, W); a token without signal has features of 0."""
+    def tokens(self, coefficients: Tensor, tr_s: Tensor, has_signal: Tensor | None = None) -> Tensor:
+        """Encode coefficients (S, n, N, M, p) to (S, n, N, W); a token without signal has features of 0.
+
+        Args:
+            coefficients: What the encoder sees.
+            tr_s: Repetition times, shape (S,).
+            has_signal: True where a token counts as one with signal, shape (S, n, N); by default where it has any.
+        """
         places = self.autoencoder.tokenizer.places(tr_s.repeat_interleave(coefficients.shape[1]))
         features = self.autoencoder.encoder(coefficients.flatten(0, 1), places)
         # Else the encoder's constants stand there, and two regions that a scan does not cover correlate at 1.
-        has_signal = (coefficients != 0).any(dim=-1).any(dim=-1, keepdim=True)
-        return features.unflatten(0, coefficients.shape[:2]) * has_signal
+        counts = with_signal(coefficients) if has_signal is None else has_signal
+        return features.unflatten(0, coefficients.shape[:2]) * counts[..., None]
 
-    def score(self, pooled: Tensor) -> Tensor:
-        """Log-odds against label 0 of pooled features (S, D), shape (S,)."""
-        logits = self.linear(pooled)
+    def score(self, pooled: Tensor, linear: nn.Linear | None = None) -> Tensor:
+        """Log-odds against label 0 of pooled features (S, D), shape (S,), by the own linear layer or another one."""
+        logits = (self.linear if linear is None else linear)(pooled)
         if logits.shape[-1] == 1:
             return logits.squeeze(-1)
         return logits[:, 1:].logsumexp(dim=-1) - logits[:, 0]
@@ -82,6 +88,11 @@ class ScanClassifier(nn.Module):
         """Take over a linear classifier fitted elsewhere: weight (1, D) and bias (1,), or (C, D) and (C,)."""
         self.linear.weight.copy_(weight)
         self.linear.bias.copy_(bias)
+
+
+def with_signal(coefficients: Tensor) -> Tensor:
+    """Tell which tokens have any signal: coefficients (..., N, M, p) to (..., N), True there."""
+    return (coefficients != 0).any(dim=-1).any(dim=-1)
 
 
 def build_pooling(kind: PoolingKind, connectivity: Connectivity, tokenizer: Tokenizer, width: int) -> Pooling:

@@ -1,81 +1,201 @@
-"""`fmrifm attribute`: which regions mattered, to reconstruction and to the classifier.
+"""`fmrifm attribute`: which regions mattered, to reconstruction, to the classifier and to the connectome beside it.
 
-Leaves regions.tsv, systems.tsv, importance.nii.gz (the classifier's map where there is one, else
-fidelity) and, where the cohort says what was planted in it, how well the ranking finds that.
+Leaves regions.tsv, systems.tsv, subjects.parquet, checks.tsv, curves.tsv, contributions.npz, importance.nii.gz (the
+classifier's map where there is one, else fidelity), computed/ (scores of every scan) and, where the cohort says what
+was planted in it, how well each ranking finds that.
 
-Axes: S subjects, R regions on the grid.
+Axes: S scans, R regions on the grid.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
-from fmrifm.attribution.fidelity import r2_by_scan, region_fidelity
-from fmrifm.attribution.occlusion import region_occlusion
-from fmrifm.attribution.regions import REGION_COLUMNS, region_table, system_table
+from fmrifm.attribution import methods
+from fmrifm.attribution.cohort import Cohort, Judges, generator_of
+from fmrifm.attribution.curves import KINDS, RANDOM, curve_checks, curve_table, heard_regions, log_odds
+from fmrifm.attribution.judges import judges
+from fmrifm.attribution.ledger import Ledger
+from fmrifm.attribution.methods import RegionScores
+from fmrifm.attribution.regions import REGION_COLUMNS
+from fmrifm.attribution.tables import CHECK_COLUMNS, Explained
 from fmrifm.config import AttributeConfig
-from fmrifm.data.quality import region_coverage
 from fmrifm.data.store import Store
-from fmrifm.data.windows import Windows
+from fmrifm.evaluation.contestants import store_connectomes
 from fmrifm.evaluation.labels import labelled_scans
 from fmrifm.evaluation.metrics import Score, auc_statistic, bootstrap
-from fmrifm.evaluation.probe import scan_windows
-from fmrifm.stages.folder import names, run_folder
+from fmrifm.stages.folder import RunFolder, check_same_settings, names, run_folder
 from fmrifm.stages.inputs import long_enough, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 from fmrifm.training.classifiers import FittedFold, load_folds
 
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """What a method says of each subject."""
-
-    values: NDArray[np.float64]
-    """Shape (S, R)."""
-    coverage: NDArray[np.float64]
-    """Share of each region's voxels that each subject's scans cover, shape (S, R)."""
-    label: NDArray[np.int64] | None
-    """Set where the importance is a difference between labels."""
+_MAY_DIFFER = ("out", "resume", "methods", "bootstrap", "permutations")
+"""Settings on which nothing depends that is kept of a scan."""
+_DRAWS = 3
+"""Random orders of regions beside the curves of deletion and insertion."""
 
 
 def attribute(config: AttributeConfig) -> Path:
     """Attribute to regions and systems; return the run folder.
 
     Raises:
-        CheckpointError: No model there, or occlusion asked of a run without a classifier.
+        CheckpointError: No model there, or a method that needs a classifier of a run without one.
         DataError: The store lies on another grid or atlas.
+        ConfigError: `resume` with other settings than those of the run.
     """
     store, pretrained = Store(config.store), load_pretrained(config.checkpoint)
     same_grid(pretrained, store)
-    methods: dict[str, Callable[[AttributeConfig, Store, Pretrained], Scores]] = {
-        "fidelity": _fidelity,
-        "occlusion": _occlusion,
-    }
-    with run_folder("attribute", config, store) as run:
-        regions = pool_regions(pretrained)
-        tables: dict[str, pd.DataFrame] = {}
-        systems, scores = [], {}
-        for method in config.methods:
-            rng = np.random.default_rng(config.seed)
-            found = methods[method](config, store, pretrained)
-            arguments = (found.values, found.coverage, method, found.label, config.bootstrap, rng)
-            tables[method] = _with_lost(region_table(regions, *arguments), pretrained)
-            systems.append(system_table(regions, *arguments))
-            if store.planted:
-                scores[f"auc_planted_{method}"] = planted_auc(tables[method], store.planted, config.bootstrap, rng)
-        pd.concat(tables.values()).to_csv(run.path / "regions.tsv", sep="\t", index=False)
-        pd.concat(systems).to_csv(run.path / "systems.tsv", sep="\t", index=False)
-        mapped = tables.get("occlusion", tables[config.methods[0]])
-        importance_image(pretrained, mapped).to_filename(run.path / "importance.nii.gz")
-        run.write_metrics(scores)
+    if config.resume:
+        check_same_settings(config, _MAY_DIFFER)
+    with run_folder("attribute", config, store, resume=config.resume) as run:
+        task = _Task(config, store, pretrained, Ledger(run.path / "computed"))
+        explained = [Explained(cohort, scores, task.regions) for cohort, scores in task.scores(run)]
+        _write(config, explained, task, run)
     return run.path
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What there is to explain; read when a method asks for it."""
+
+    config: AttributeConfig
+    store: Store
+    pretrained: Pretrained
+    ledger: Ledger
+
+    @cached_property
+    def regions(self) -> pd.DataFrame:
+        return pool_regions(self.pretrained)
+
+    @cached_property
+    def usable(self) -> pd.DataFrame:
+        """Scans that hold a window."""
+        return long_enough(self.store, self.pretrained.tokens.window_volumes)
+
+    @cached_property
+    def everyone(self) -> Cohort:
+        """Whom fidelity explains."""
+        return self._cohort(self.usable)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Those that the classifiers were fitted with."""
+        return dict(yaml.safe_load((Path(self.config.checkpoint) / "config.yaml").read_text()))
+
+    @cached_property
+    def folds(self) -> list[FittedFold]:
+        return load_folds(Path(self.config.checkpoint))[1]
+
+    @cached_property
+    def labelled(self) -> pd.DataFrame:
+        """What the classifiers learnt from and were tested on."""
+        return labelled_scans(self.usable, self.folds[0].target)
+
+    @cached_property
+    def tested(self) -> Cohort:
+        """Whom the methods of the classifier explain: subjects that one of them never saw."""
+        judge: dict[str, int] = {}
+        for number, fold in enumerate(self.folds):
+            for subject in fold.test:
+                judge.setdefault(subject, number)  # of several rounds the first
+        scans = self.labelled[self.labelled["subject"].isin(judge)]
+        return self._cohort(scans.assign(fold=scans["subject"].map(judge)))
+
+    @cached_property
+    def judges(self) -> Judges:
+        number = self.tested.scans["fold"].to_numpy()
+        return judges(self.folds, number, self.store, self.labelled, self.settings, self.config.seed)
+
+    def scores(self, run: RunFolder) -> list[tuple[Cohort, RegionScores]]:
+        """Run the methods asked for."""
+        config, found = self.config, []
+        if set(config.methods) - {"fidelity"}:
+            self.folds  # noqa: B018 (refuses a run without a classifier before anything is computed)
+        if "fidelity" in config.methods:
+            scores, given = methods.fidelity(self.everyone, config.groups, config.deals, self.checked(self.everyone))
+            found += [(self.everyone, one) for one in scores]
+            np.savez(
+                run.path / "contributions.npz",
+                index=self.regions["index"].to_numpy(), contribution=given.matrix, se=given.se,
+            )  # fmt: skip
+        if "occlusion" in config.methods:
+            found.append((self.tested, methods.occlusion(self.tested, self.judges, self.checked(self.tested))))
+        if "gradients" in config.methods:
+            arguments = (self.tested, self.judges, self.checked(self.tested), config.start)
+            found += [(self.tested, one) for one in methods.gradients(*arguments)]
+        if "rollout" in config.methods:
+            found.append((self.tested, methods.rollout(self.tested, self.judges, self.checked(self.tested))))
+        if "connectome" in config.methods:
+            made = store_connectomes(self.pretrained, self.store, self.labelled)
+            penalty = float(self.settings["penalty"][0])
+            found.append((self.tested, methods.connectome(self.tested, self.judges, made, self.labelled, penalty)))
+        return found
+
+    def checked(self, cohort: Cohort) -> NDArray[np.intp]:
+        """Positions of the scans on which the spoilt counterparts are asked too."""
+        count = min(self.config.check_scans, len(cohort.scans))
+        return np.sort(generator_of(self.config.seed, 5).choice(len(cohort.scans), count, replace=False))
+
+    def _cohort(self, scans: pd.DataFrame) -> Cohort:
+        config = self.config
+        if config.scans is not None and config.scans < len(scans):
+            scans = scans.sample(config.scans, random_state=config.seed).sort_values("scan")
+        scans = scans.reset_index(drop=True)
+        return Cohort(self.store, self.pretrained, scans, config.windows_per_scan, self.ledger, config.seed)
+
+
+def _write(config: AttributeConfig, explained: Sequence[Explained], task: _Task, run: RunFolder) -> None:
+    pretrained, planted = task.pretrained, task.store.planted
+    _name_lost(pretrained)
+    tables = {one.method: _with_lost(one.region_table(config.bootstrap), pretrained) for one in explained}
+    _to_tsv(pd.concat(tables.values()), run.path / "regions.tsv")
+    _to_tsv(pd.concat([one.system_table(config.bootstrap) for one in explained]), run.path / "systems.tsv")
+    pd.concat([one.subject_table() for one in explained]).to_parquet(run.path / "subjects.parquet", index=False)
+    checks = [part for one in explained for part in (one.spoilt_checks(planted), one.completeness())]
+    ranked = [one for one in explained if one.scores.of_label]
+    if ranked:
+        curves, more = _curves(config, ranked, task)
+        _to_tsv(curves, run.path / "curves.tsv")
+        checks.append(more)
+    _to_tsv(pd.concat(checks).reindex(columns=CHECK_COLUMNS), run.path / "checks.tsv")
+    mapped = tables.get("occlusion", next(iter(tables.values())))
+    importance_image(pretrained, mapped).to_filename(run.path / "importance.nii.gz")
+    scores = {}
+    for method, table in tables.items() if planted else ():
+        scores[f"auc_planted_{method}"] = planted_auc(
+            table, planted or [], config.bootstrap, generator_of(config.seed, 6)
+        )
+    run.write_metrics(scores)
+
+
+def _curves(config: AttributeConfig, ranked: Sequence[Explained], task: _Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Let the classifiers judge with the leading regions silenced or alone, by every ranking and by chance."""
+    cohort, judged = task.tested, task.judges
+    rng = generator_of(config.seed, 7)
+    orders = {one.method: np.argsort(-np.nan_to_num(one.importance, nan=-np.inf), kind="stable") for one in ranked}
+    chance = [rng.permutation(cohort.regions) for _ in range(_DRAWS)]
+    heard = {
+        (name, kind): heard_regions(order, cohort.voxels, kind) for name, order in orders.items() for kind in KINDS
+    }
+    drawn = {(RANDOM, kind): [heard_regions(order, cohort.voxels, kind) for order in chance] for kind in KINDS}
+    rows = np.concatenate([*heard.values(), *(part for parts in drawn.values() for part in parts)])
+    place = replace(cohort, ledger=Ledger(task.ledger.folder / "-".join(orders)))  # another ranking, other curves
+    found = place.each("curves", lambda scan: {"odds": log_odds(judged.of(scan), *cohort.signal(scan), rows)})["odds"]
+    parts = np.split(found, len(rows) // len(next(iter(heard.values()))), axis=1)
+    odds = {key: parts.pop(0) for key in heard} | {
+        key: np.stack([parts.pop(0) for _ in range(_DRAWS)], axis=1) for key in drawn
+    }
+    case, fold = cohort.scans["label"].to_numpy() > 0, cohort.scans["fold"].to_numpy()
+    return curve_table(odds, case, fold), curve_checks(odds, case, fold, config.bootstrap, rng)
 
 
 def pool_regions(pretrained: Pretrained) -> pd.DataFrame:
@@ -90,6 +210,8 @@ def pool_regions(pretrained: Pretrained) -> pd.DataFrame:
 def planted_auc(table: pd.DataFrame, planted: list[int], resamples: int, rng: np.random.Generator) -> Score:
     """AUC of importance against planted regions, over the regions on the grid."""
     known = table.dropna(subset=["importance"])
+    if known.empty:
+        return Score(np.nan, np.nan, np.nan, 0)
     truth, value = known["index"].isin(planted).to_numpy(), known["importance"].to_numpy(float)
     statistic = auc_statistic(truth, value, np.zeros(len(known), np.int64), np.arange(len(known)))
     return bootstrap(statistic, len(known), resamples, rng)
@@ -103,61 +225,20 @@ def importance_image(pretrained: Pretrained, table: pd.DataFrame) -> nib.Nifti1I
     return pretrained.grid.image(painted[region])
 
 
-def _fidelity(config: AttributeConfig, store: Store, pretrained: Pretrained) -> Scores:
-    scans = _drawn(long_enough(store, pretrained.tokens.window_volumes), config)
-    windows = Windows(store, scans["scan"].tolist(), pretrained.tokens.window_volumes)
-    places = [place for scan in range(len(windows)) for place in windows.cover(scan, config.windows_per_scan)]
-    batches = region_fidelity(pretrained.model, windows, places)
-    parts = list(track(batches, description="Fidelity", total=-(-len(places) // 16), console=Console(stderr=True)))
-    scores = r2_by_scan(parts, len(windows))
-    return Scores(*_by_subject(scans, scores, _coverage(pretrained, store, scans)), label=None)
-
-
-def _occlusion(config: AttributeConfig, store: Store, pretrained: Pretrained) -> Scores:
-    _, folds = load_folds(Path(config.checkpoint))
-    target = folds[0].target
-    scans = _drawn(labelled_scans(long_enough(store, pretrained.tokens.window_volumes), target), config)
-    judge = {subject: fold for fold in folds for subject in fold.test}
-    scans = scans[scans["subject"].isin(judge)]
-    windows = Windows(store, scans["scan"].tolist(), pretrained.tokens.window_volumes)
-    rows = []
-    for scan in track(range(len(windows)), description="Occlusion", console=Console(stderr=True)):
-        fold: FittedFold = judge[scans["subject"].iloc[scan]]
-        rows.append(region_occlusion(fold.classifier, *scan_windows(windows, scan, config.windows_per_scan)))
-    scores, coverage = _by_subject(scans, np.stack(rows), _coverage(pretrained, store, scans))
-    label = scans.groupby("subject", sort=True)["label"].first().to_numpy()
-    return Scores(scores, coverage, label)
-
-
-def _drawn(scans: pd.DataFrame, config: AttributeConfig) -> pd.DataFrame:
-    if config.scans is None or config.scans >= len(scans):
-        return scans
-    return scans.sample(config.scans, random_state=config.seed).sort_values("scan")
-
-
-def _coverage(pretrained: Pretrained, store: Store, scans: pd.DataFrame) -> NDArray[np.float64]:
-    """Share of each region's voxels that each scan covers."""
-    tokenizer = pretrained.model.tokenizer
-    region, numbers = tokenizer.region_of_voxel.numpy(), np.arange(tokenizer.regions)
-    return np.stack([region_coverage(region, numbers, store.covered(key)) for key in scans["scan"]])
-
-
-def _by_subject(
-    scans: pd.DataFrame, *values_SR: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Average the scans of each subject, subjects sorted."""
-    scores, coverage = (
-        pd.DataFrame(values).groupby(scans["subject"].to_numpy(), sort=True).mean().to_numpy() for values in values_SR
-    )
-    return scores, coverage
-
-
 def _with_lost(table: pd.DataFrame, pretrained: Pretrained) -> pd.DataFrame:
     """Add the regions that have no voxel on the grid, by name and without a figure."""
     absent = pretrained.atlas.regions[~pretrained.atlas.regions["index"].isin(table["index"])]
     if absent.empty:
         return table
-    missing = ", ".join(names(pretrained.atlas, absent["index"].tolist()))
-    Console(stderr=True).print(f"Without a voxel on this grid, so without a figure: {missing}")
     rows = absent[["index", "name", "system"]].assign(method=table["method"].iloc[0], n_voxels=0, coverage=0.0)
     return pd.concat([table, rows]).reindex(columns=REGION_COLUMNS).sort_values("index")
+
+
+def _name_lost(pretrained: Pretrained) -> None:
+    if lost := pretrained.atlas.lost:
+        missing = ", ".join(names(pretrained.atlas, lost))
+        Console(stderr=True).print(f"Without a voxel on this grid, so without a figure: {missing}")
+
+
+def _to_tsv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, sep="\t", index=False)

@@ -58,7 +58,7 @@ def test_scores_are_what_the_log_odds_lose_when_the_voxels_are_silenced(
     with torch.no_grad():
         whole = classifier(*scan).item()
     expected = [whole - without(value, classifier, scan, store) for value in REGIONS]
-    scores = region_occlusion(classifier, *scan)
+    scores = region_occlusion(classifier, *scan)[0]
     assert scores == pytest.approx(expected, abs=1e-5)
     assert (np.abs(scores) > 1e-4).all()
 
@@ -69,7 +69,7 @@ def test_only_the_two_regions_of_the_edge_that_the_head_reads_score(
     weight = torch.zeros(len(EDGES))
     weight[EDGES.index((41, 170))] = 3.0
     classifier.set_head(weight, bias=0.7)
-    found = dict(zip(REGIONS, region_occlusion(classifier, *scan), strict=True))
+    found = dict(zip(REGIONS, region_occlusion(classifier, *scan)[0], strict=True))
     with torch.no_grad():
         edge = classifier.features(*scan)[0, EDGES.index((41, 170))].item()
     assert edge > 0.2  # the coupling that label 1 has
@@ -91,7 +91,7 @@ def test_the_sign_follows_the_label_that_the_region_speaks_for(classifier: ScanC
 def test_a_region_that_the_scan_does_not_cover_scores_zero(classifier: ScanClassifier, store: Store) -> None:
     shake(classifier)
     partial = scan_windows(Windows(store, ["s01_1"], 8), 0)  # lacks 255
-    found = dict(zip(REGIONS, region_occlusion(classifier, *partial), strict=True))
+    found = dict(zip(REGIONS, region_occlusion(classifier, *partial)[0], strict=True))
     assert found.pop(255) == pytest.approx(0, abs=1e-6)
     assert all(abs(score) > 1e-4 for score in found.values())
 
@@ -102,3 +102,14 @@ def test_the_network_is_left_as_it_was_and_judged_without_training_mode(classifi
     assert not classifier.training
     assert (first == region_occlusion(classifier, *scan)).all()
     assert all(torch.equal(tensor, before[name]) for name, tensor in classifier.state_dict().items())
+
+
+def test_further_linear_layers_are_explained_as_if_each_were_the_classifier_s_own(
+    classifier: ScanClassifier, scan: Scan
+) -> None:
+    shake(classifier)
+    other = torch.nn.Linear(classifier.linear.in_features, 1)
+    both = region_occlusion(classifier, *scan, [other])
+    assert both[0] == pytest.approx(region_occlusion(classifier, *scan)[0], abs=1e-6)
+    classifier.linear = other
+    assert both[1] == pytest.approx(region_occlusion(classifier, *scan)[0], abs=1e-6)

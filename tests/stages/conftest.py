@@ -139,4 +139,5 @@ def evaluated_run(on_runs: Callable[..., dict[str, Any]], finetuned_run: Path) -
 
 @pytest.fixture(scope="session")
 def attributed_run(on_runs: Callable[..., dict[str, Any]], finetuned_run: Path) -> Path:
-    return attribute(AttributeConfig(**on_runs("attribute", finetuned_run), windows_per_scan=2, bootstrap=50))
+    few = {"windows_per_scan": 2, "bootstrap": 50, "groups": 2, "check_scans": 6}
+    return attribute(AttributeConfig(**on_runs("attribute", finetuned_run), **few))
