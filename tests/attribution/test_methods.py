@@ -18,7 +18,7 @@ def test_region_means_are_those_of_nilearn_s_labels_masker(store: Store, pretrai
     voxels = np.bincount(region)
     found = of_regions(maps, region, 6) / voxels
     masker = NiftiLabelsMasker(store.grid.image(store.atlas.labels), standardize=None)
-    expected = np.concatenate([masker.fit_transform(store.grid.image(one)) for one in maps])
+    expected = np.stack([masker.fit_transform(store.grid.image(one)).ravel() for one in maps])
     assert [masker.region_ids_[column] for column in range(6)] == [3, 41, 95, 128, 170, 255]
     assert found[:, :6] == pytest.approx(expected, abs=1e-6)
 
