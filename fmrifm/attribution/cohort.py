@@ -65,6 +65,18 @@ class Cohort:
             [region_coverage(self.region_of_voxel, numbers, self.store.covered(key)) for key in self.scans["scan"]]
         )
 
+    @cached_property
+    def tsnr(self) -> NDArray[np.float64] | None:
+        """Median temporal signal-to-noise of each region's voxels, mean over scans, shape (R,); None without means."""
+        region, found = self.region_of_voxel, []
+        for key in self.scans["scan"]:
+            covered = self.store.covered(key)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = np.where(covered, self.store.mean(key) / self.store.deviation(key), np.nan)
+            if np.nanmedian(ratio) >= 1:  # else the mean was removed
+                found.append(pd.Series(ratio).groupby(region).median().reindex(np.arange(self.regions)).to_numpy())
+        return np.nanmean(found, axis=0) if found else None
+
     def window_batch(self, scan: int) -> Window:
         """All windows of a scan, as a batch."""
         return Window(*default_collate([self.windows[place] for place in self._places(scan)]))

@@ -21,6 +21,7 @@ from rich.progress import track
 from torch import nn
 
 from fmrifm.attribution.cohort import Judges, generator_of
+from fmrifm.attribution.shuffles import shuffle_within
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.probe import fit_head, scan_features, scan_summaries
@@ -29,14 +30,6 @@ from fmrifm.training.classifiers import FittedFold
 Module = TypeVar("Module", bound=nn.Module)
 SPOILT = 4
 """Shufflings of the labels, and random linear layers: one alone would say chance with too much noise."""
-
-
-def shuffle_within(label: NDArray[np.int64], site: pd.Series, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Shuffle the labels of scans among those of the same site."""
-    shuffled = label.copy()
-    for rows in site.groupby(site, sort=True).indices.values():
-        shuffled[rows] = rng.permutation(label[rows])
-    return shuffled
 
 
 def randomised(module: Module, generator: torch.Generator) -> Module:

@@ -17,10 +17,11 @@ from fmrifm.attribution.cohort import Cohort, Judges, generator_of
 from fmrifm.attribution.contribution import Contributions, contributions
 from fmrifm.attribution.fidelity import correlation, r2, region_fidelity
 from fmrifm.attribution.gradients import voxel_gradients
-from fmrifm.attribution.judges import SPOILT, randomised, shuffle_within
+from fmrifm.attribution.judges import SPOILT, randomised
 from fmrifm.attribution.occlusion import region_occlusion
 from fmrifm.attribution.readout import region_readout
 from fmrifm.attribution.rollout import region_rollout
+from fmrifm.attribution.shuffles import shuffle_within
 from fmrifm.config import PathStart
 from fmrifm.evaluation.baselines import Connectomes
 from fmrifm.model.heads import ScanClassifier

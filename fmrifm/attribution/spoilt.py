@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
+
+from fmrifm.attribution.ranks import spearman
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ def spoilt_checks(
         Mean over the counterparts with its normal interval: the rank correlation with the ranking, and the AUC
         against what was planted.
     """
-    rows = [_row(check, method, [_spearman(importance_R, one) for one in spoilt_HR], expected=0.0)]
+    rows = [_row(check, method, [spearman(importance_R, one) for one in spoilt_HR], expected=0.0)]
     if planted_R is not None and planted_R.any() and not planted_R.all():
         found = [_auc(planted_R, one) for one in spoilt_HR]
         rows.append(_row(f"planted_{check}", method, found, expected=0.5))
@@ -52,13 +53,6 @@ def _row(check: str, method: str, values: Sequence[float], expected: float) -> d
         "method": method, "check": check, "value": value, "low": value - half, "high": value + half,
         "expected": expected,
     }  # fmt: skip
-
-
-def _spearman(first: Array, second: Array) -> float:
-    known = ~np.isnan(first) & ~np.isnan(second)
-    if known.sum() < 3 or np.ptp(first[known]) == 0 or np.ptp(second[known]) == 0:
-        return np.nan
-    return float(spearmanr(first[known], second[known]).statistic)
 
 
 def _auc(truth: NDArray[np.bool_], value: Array) -> float:

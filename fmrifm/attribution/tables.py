@@ -11,10 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmrifm.attribution.cohort import Cohort, generator_of
-from fmrifm.attribution.judges import shuffle_within
+from fmrifm.attribution.details import region_details
 from fmrifm.attribution.methods import RegionScores
 from fmrifm.attribution.regions import COVERED, region_table, system_table
+from fmrifm.attribution.sanity import ranking_checks
+from fmrifm.attribution.shuffles import shuffle_within
 from fmrifm.attribution.spoilt import group_value, spoilt_checks
+from fmrifm.attribution.stability import fold_stability
 from fmrifm.attribution.subjects import Subjects, long_table, subjects_of
 
 CHECK_COLUMNS = ["method", "check", "other", "value", "low", "high", "expected"]
@@ -67,6 +70,37 @@ class Explained:
     def system_table(self, resamples: int) -> pd.DataFrame:
         """One row a system, as systems.tsv holds it."""
         return system_table(self.regions, *self._arguments(self.scores.importance, resamples))
+
+    def details(self, resamples: int, permutations: int) -> pd.DataFrame:
+        """One row a region, as region_details.tsv holds it."""
+        scores = self.scores
+        return region_details(
+            self.regions,
+            total=None if scores.total is None else self.of_subjects(scores.total),
+            mean=self.of_subjects(scores.mean),
+            subjects=self.subjects.table,
+            of_label=scores.of_label,
+            method=self.method,
+            correlation=None if scores.correlation is None else self.of_subjects(scores.correlation),
+            resamples=resamples,
+            permutations=permutations,
+            rng=generator_of(self.cohort.seed, 8),
+        )
+
+    def stability(self) -> pd.DataFrame:
+        """How far the folds' rankings agree, as rows of stability.tsv; only of methods that ask the folds."""
+        if "fold" not in self.subjects.table:
+            return pd.DataFrame()
+        case = self.subjects.case if self.scores.of_label else None
+        return fold_stability(
+            self.of_subjects(self.scores.importance), case, self.subjects.table["fold"].to_numpy(), self.method
+        )
+
+    def ranking_checks(self) -> pd.DataFrame:
+        """Whether the ranking is that of region size or signal quality."""
+        case = self.subjects.case if self.scores.of_label else None
+        mean = group_value(self.of_subjects(self.scores.mean), case)
+        return ranking_checks(self.method, self.importance, mean, self.cohort.voxels, self.cohort.tsnr)
 
     def subject_table(self) -> pd.DataFrame:
         """One row a subject and region, as subjects.parquet holds it."""

@@ -1,8 +1,8 @@
 """`fmrifm attribute`: which regions mattered, to reconstruction, to the classifier and to the connectome beside it.
 
-Leaves regions.tsv, systems.tsv, subjects.parquet, checks.tsv, curves.tsv, contributions.npz, importance.nii.gz (the
-classifier's map where there is one, else fidelity), computed/ (scores of every scan) and, where the cohort says what
-was planted in it, how well each ranking finds that.
+Leaves regions.tsv, systems.tsv, region_details.tsv, subjects.parquet, stability.tsv, checks.tsv, curves.tsv,
+contributions.npz, importance.nii.gz (the classifier's map where there is one, else fidelity), computed/ (scores of
+every scan) and, where the cohort says what was planted in it, how well each ranking finds that.
 
 Axes: S scans, R regions on the grid.
 """
@@ -27,6 +27,8 @@ from fmrifm.attribution.judges import judges
 from fmrifm.attribution.ledger import Ledger
 from fmrifm.attribution.methods import RegionScores
 from fmrifm.attribution.regions import REGION_COLUMNS
+from fmrifm.attribution.sanity import agreement_checks, verdicts
+from fmrifm.attribution.stability import STABILITY_COLUMNS
 from fmrifm.attribution.tables import CHECK_COLUMNS, Explained
 from fmrifm.config import AttributeConfig
 from fmrifm.data.store import Store
@@ -160,13 +162,23 @@ def _write(config: AttributeConfig, explained: Sequence[Explained], task: _Task,
     _to_tsv(pd.concat(tables.values()), run.path / "regions.tsv")
     _to_tsv(pd.concat([one.system_table(config.bootstrap) for one in explained]), run.path / "systems.tsv")
     pd.concat([one.subject_table() for one in explained]).to_parquet(run.path / "subjects.parquet", index=False)
-    checks = [part for one in explained for part in (one.spoilt_checks(planted), one.completeness())]
+    details = [one.details(config.bootstrap, config.permutations) for one in explained]
+    _to_tsv(pd.concat(details), run.path / "region_details.tsv")
+    stability = pd.concat([one.stability() for one in explained]).reindex(columns=STABILITY_COLUMNS)
+    _to_tsv(stability, run.path / "stability.tsv")
+    checks = [
+        part for one in explained for part in (one.spoilt_checks(planted), one.ranking_checks(), one.completeness())
+    ]
+    checks.append(agreement_checks({one.method: one.importance for one in explained}))
     ranked = [one for one in explained if one.scores.of_label]
     if ranked:
         curves, more = _curves(config, ranked, task)
         _to_tsv(curves, run.path / "curves.tsv")
         checks.append(more)
-    _to_tsv(pd.concat(checks).reindex(columns=CHECK_COLUMNS), run.path / "checks.tsv")
+    checked = pd.concat(checks).reindex(columns=CHECK_COLUMNS)
+    _to_tsv(checked, run.path / "checks.tsv")
+    for sentence in verdicts(checked):
+        Console(stderr=True, highlight=False).print(sentence)
     mapped = tables.get("occlusion", next(iter(tables.values())))
     importance_image(pretrained, mapped).to_filename(run.path / "importance.nii.gz")
     scores = {}

@@ -1,8 +1,7 @@
 import numpy as np
-import pandas as pd
 import torch
 
-from fmrifm.attribution.judges import SPOILT, judges, randomised, shuffle_within
+from fmrifm.attribution.judges import SPOILT, judges, randomised
 from fmrifm.attribution.occlusion import region_occlusion
 from fmrifm.data.store import Store
 from fmrifm.evaluation.labels import labelled_scans
@@ -16,16 +15,6 @@ def folds_of(classifier: ScanClassifier) -> list[FittedFold]:
         FittedFold(number=number, target="dx", classifier=classifier, train=sides[number], test=sides[1 - number])
         for number in range(2)
     ]
-
-
-def test_labels_move_within_their_site_alone() -> None:
-    label, site = np.array([0, 0, 1, 1, 1, 0]), pd.Series(list("aabbab"))
-    rng = np.random.default_rng(0)
-    drawn = np.array([shuffle_within(label, site, rng) for _ in range(50)])
-    assert (drawn[:, [0, 1, 4]].sum(axis=1) == 1).all()
-    assert (drawn[:, [2, 3, 5]].sum(axis=1) == 2).all()
-    assert len(np.unique(drawn, axis=0)) == 9
-    assert label.tolist() == [0, 0, 1, 1, 1, 0]
 
 
 def test_random_weights_are_the_same_numbers_in_another_order(shaken: ScanClassifier) -> None:

@@ -24,6 +24,7 @@ def regions(attributed_run) -> pd.DataFrame:
 def test_a_run_leaves_the_files_that_others_read(attributed_run):
     assert {file.name for file in attributed_run.iterdir()} == {
         "config.yaml", "scans.tsv", "regions.tsv", "systems.tsv", "subjects.parquet", "checks.tsv", "curves.tsv",
+        "region_details.tsv", "stability.tsv",
         "contributions.npz", "importance.nii.gz", "metrics.json", "provenance.json", "computed",
     }  # fmt: skip
 
