@@ -38,7 +38,7 @@ from fmrifm.evaluation.metrics import Score, auc_statistic, bootstrap
 from fmrifm.stages.folder import RunFolder, check_same_settings, names, run_folder
 from fmrifm.stages.inputs import long_enough, same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
-from fmrifm.training.classifiers import FittedFold, load_folds
+from fmrifm.training.classifiers import FittedFold, has_folds, load_folds
 
 _MAY_DIFFER = ("out", "resume", "methods", "bootstrap", "permutations")
 """Settings on which nothing depends that is kept of a scan."""
@@ -85,8 +85,10 @@ class _Task:
 
     @cached_property
     def everyone(self) -> Cohort:
-        """Whom fidelity explains."""
-        return self._cohort(self.usable)
+        """Whom fidelity explains; with the label where a classifier says which one is meant."""
+        if not has_folds(Path(self.config.checkpoint)):
+            return self._cohort(self.usable)
+        return self._cohort(self.usable.assign(label=self.labelled["label"]))
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -70,6 +70,11 @@ def save_fold(folder: Path, fold: FittedFold, config: FinetuneConfig) -> None:
     save_tensors(folder / f"fold-{fold.number}", tensors, content)
 
 
+def has_folds(run: Path) -> bool:
+    """Whether a run folder holds fitted classifiers."""
+    return any((run / "checkpoints").glob("fold-*.safetensors"))
+
+
 def load_folds(run: Path) -> tuple[Pretrained, list[FittedFold]]:
     """Read the pretrained model and every fold's classifier of a `finetune` run.
 

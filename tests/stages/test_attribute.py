@@ -161,3 +161,21 @@ def test_the_path_may_start_at_another_subject(on_runs, finetuned_run):
     out = attribute(AttributeConfig(**settings, windows_per_scan=1, bootstrap=10, check_scans=2))
     checks = pd.read_csv(out / "checks.tsv", sep="\t").set_index("check")
     assert checks.loc["completeness", "value"] <= 0.02
+
+
+def test_labels_are_compared_for_every_method_and_totals_stand_beside_voxel_means(attributed_run):
+    details = pd.read_csv(attributed_run / "region_details.tsv", sep="\t")
+    assert details["method"].unique().tolist() == METHODS
+    assert details[["difference", "p", "p_fdr"]].notna().all(axis=None)
+    occlusion = details[details["method"] == "occlusion"]
+    assert (occlusion["total"] / occlusion["n_voxels"]).tolist() == pytest.approx(occlusion["mean"].tolist())
+    assert details.loc[details["method"] == "fidelity", "correlation"].notna().all()
+    left = occlusion.set_index("name")["asymmetry"]
+    assert left["Insula_L"] == pytest.approx(-left["Insula_R"])
+
+
+def test_every_two_folds_have_their_rankings_compared(attributed_run):
+    table = pd.read_csv(attributed_run / "stability.tsv", sep="\t")
+    assert set(table["method"]) == set(METHODS) - {"fidelity", "contribution"}
+    assert table.groupby("method").size().tolist() == [3] * 5
+    assert (table["k"] == 6).all()
