@@ -65,6 +65,8 @@ class ReportConfig:
     """Store written by `fmrifm prepare`, instead of run folders."""
     out: str
     """Page to write, e.g. report.html."""
+    figures: str | None = None
+    """Folder for every figure of the page as SVG and as PNG (300 dpi), in print colours; none saves none."""
 
     def __post_init__(self) -> None:
         given = " and ".join(name for name in ("run", "store") if getattr(self, name))

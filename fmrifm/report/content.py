@@ -4,12 +4,16 @@ Builders fill these and the template draws them; every string is plain text that
 """
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 MISSING = "–"
+_LONGEST_NAME = 180
+"""Bytes of a file name; file systems take 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Picture:
 
     svg: Markup
     caption: str
+    figure: Figure = field(repr=False)
+    """What it was drawn from, in the colours of print."""
     wide: bool = False
     """Takes a row of its own, with the caption beside it where there is room."""
 
@@ -57,6 +63,23 @@ class Section:
     """Smaller sections inside, each under its own heading."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that a report shows."""
+
+    title: str
+    about: Sequence[str]
+    """What the report is on, above the heading."""
+    sections: Sequence[Section]
+    """In reading order."""
+    banners: Sequence[tuple[str, str]] = ()
+    """What a reader must know before any number, as a few words and a sentence each."""
+    alarms: Sequence[str] = ()
+    """What may make the numbers wrong, in red."""
+    summary: Sequence[str] = ()
+    """Its first words."""
+
+
 def number(value: float | None, decimals: int = 2) -> str:
     """Write a number with a true minus sign; a dash stands for a missing one."""
     if value is None or not math.isfinite(value):
@@ -67,6 +90,12 @@ def number(value: float | None, decimals: int = 2) -> str:
 def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits."""
     return f"{value:.{digits}g}".replace("-", "−") if math.isfinite(value) else MISSING
+
+
+def file_stem(*words: str) -> str:
+    """Make a file name without suffix of a caption's first sentence, or of several words."""
+    stems = [re.sub(r"\W+", "_", re.split(r"[.:] ", text)[0]).strip("_").lower() for text in words]
+    return "-".join(stems).encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def listed(words: Sequence[str]) -> str:

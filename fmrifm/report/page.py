@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 from fmrifm.report.classification import classification_section
 from fmrifm.report.cohort import cohort_sections
-from fmrifm.report.content import Section, listed
-from fmrifm.report.document import document
+from fmrifm.report.content import Page, Section, listed
 from fmrifm.report.predictions import same_predictions
 from fmrifm.report.provenance import provenance_section
 from fmrifm.report.regions import regions_section
@@ -24,11 +23,11 @@ _BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
 """Heading and builder of each stage, in reading order."""
 
 
-def render(runs: Sequence[Run]) -> str:
-    """Write the page over run folders as one HTML document."""
+def run_page(runs: Sequence[Run]) -> Page:
+    """Put together the page over run folders."""
     shown = _without_repeats(runs)
     cohorts = dict.fromkeys(str(run.cohort.get("name", "unnamed cohort")) for run in runs)
-    return document(
+    return Page(
         title=listed(list(cohorts)),
         about=list(dict.fromkeys(run.stage for run in runs)),
         banners=banners(runs),

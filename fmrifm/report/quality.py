@@ -13,8 +13,7 @@ from fmrifm.atlas import APPROXIMATION, Atlas
 from fmrifm.data.store import Store
 from fmrifm.evaluation.risks import leakage_risks
 from fmrifm.report.cohort import cohort_section
-from fmrifm.report.content import Code, Picture, Section, Table, counted, listed
-from fmrifm.report.document import document
+from fmrifm.report.content import Code, Page, Picture, Section, Table, counted, listed
 from fmrifm.report.outliers import FEWEST, MEASURES, outliers, worst
 from fmrifm.report.provenance import DISCLAIMER
 from fmrifm.report.quality_figures import by_site, carpet, coverage_map
@@ -28,8 +27,8 @@ _NO_REGION = "no region"
 _SPECTRA = ("unfiltered", "high-passed", "low-passed", "band-passed")
 
 
-def render_store(store: Store, refused: pd.DataFrame | None) -> str:
-    """Write the quality page of a store as one HTML document.
+def store_page(store: Store, refused: pd.DataFrame | None) -> Page:
+    """Put together the quality page of a store.
 
     Args:
         store: Of its signals only those of the worst scans are read.
@@ -37,7 +36,7 @@ def render_store(store: Store, refused: pd.DataFrame | None) -> str:
     """
     scans = store.scans.assign(site=store.scans["site"].fillna("unknown"))
     found = outliers(scans)
-    return document(
+    return Page(
         title=store.name,
         about=["the quality of a store's scans"],
         banners=cohort_banners(synthetic=store.synthetic, approximate=store.atlas.name == APPROXIMATION),

@@ -1,7 +1,7 @@
 """Figures as inline SVG that takes its colours and font from the page.
 
-So one drawing serves light, dark and print: a figure is drawn with stand-in colours, and in
-the SVG each becomes a CSS variable of the page.
+So one drawing serves light, dark and print: a figure is drawn in the colours of print, and in
+the SVG of the page each of them becomes a CSS variable.
 """
 
 import hashlib
@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from fmrifm.report.content import Picture
 
-INK, MUTED, LINE, FIRST, SECOND, PAPER = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06"
+# Odd enough that nothing else in a figure has the same colour.
+INK, MUTED, LINE, FIRST, SECOND, PAPER = "#0a0b01", "#444546", "#babbbc", "#0b62a8", "#c4570a", "#fefffe"
 _VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", FIRST: "first", SECOND: "second", PAPER: "paper"}
 
 WIDTH = 4.0
@@ -54,7 +55,7 @@ def picture(figure: Figure, *, alt: str, caption: str, wide: bool = False) -> Pi
     """Turn a figure into an inline SVG.
 
     Args:
-        figure: Drawn under `STYLE`, with the stand-in colours of this module.
+        figure: Drawn under `STYLE`, with the colours of this module.
         alt: What the figure shows, for those who cannot see it.
         caption: What stands below it.
         wide: Whether it takes a row of its own.
@@ -63,7 +64,7 @@ def picture(figure: Figure, *, alt: str, caption: str, wide: bool = False) -> Pi
     unwanted = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", transparent=True, metadata=unwanted)
-    return Picture(svg=_inline(buffer.getvalue(), alt), caption=caption, wide=wide)
+    return Picture(svg=_inline(buffer.getvalue(), alt), caption=caption, figure=figure, wide=wide)
 
 
 def _inline(svg: str, alt: str) -> Markup:
@@ -72,8 +73,8 @@ def _inline(svg: str, alt: str) -> Markup:
     view = re.search(r'viewBox="[^"]*"', head)
     body = re.sub(r"<style.*?</style>", "", body, count=1, flags=re.DOTALL)
     body = _unique_ids(body, key=f"f{hashlib.sha256(svg.encode()).hexdigest()[:8]}")
-    for stand_in, name in _VARIABLES.items():
-        body = body.replace(stand_in, f"var(--{name})")
+    for colour, name in _VARIABLES.items():
+        body = body.replace(colour, f"var(--{name})")
     # Matplotlib has escaped the text inside; what is added here is escaped by hand.
     return Markup(f'<svg role="img" aria-label="{escape(alt)}" {view[0] if view else ""}>{body}')  # noqa: S704
 

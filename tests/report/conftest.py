@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from fmrifm.data.grid import mni_grid
-from fmrifm.report.page import render
+from fmrifm.report.document import document
+from fmrifm.report.page import run_page
 from fmrifm.report.runs import Run, read_runs
 
 SITES = {"Delta": 18, "Theta": 12}
@@ -270,4 +271,4 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 @pytest.fixture(scope="session")
 def page(chain: list[Run]) -> str:
     """The page over the whole chain."""
-    return render(chain)
+    return document(run_page(chain))

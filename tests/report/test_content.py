@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from fmrifm.report.content import counted, listed, number, significant
+from fmrifm.report.content import counted, file_stem, listed, number, significant
 
 
 @pytest.mark.parametrize(("value", "text"), [(-0.126, "−0.13"), (0.5, "0.50"), (None, "–"), (math.nan, "–")])
@@ -21,3 +21,9 @@ def test_words_are_joined_as_in_a_sentence(words, text):
 
 def test_a_noun_follows_its_count():
     assert (counted(1, "scan"), counted(1200, "scan")) == ("1 scan", "1,200 scans")
+
+
+def test_file_names_hold_the_first_sentence_in_letters_that_any_file_system_takes():
+    assert file_stem("All 166 regions by R². More.") == "all_166_regions_by_r²"
+    assert file_stem("Regions", "../a: b") == "regions-a"
+    assert len(file_stem("脑" * 300).encode()) <= 180

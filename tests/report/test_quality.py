@@ -11,7 +11,8 @@ from fmrifm.atlas import Atlas
 from fmrifm.data.grid import Grid
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
-from fmrifm.report.quality import render_store
+from fmrifm.report.document import document
+from fmrifm.report.quality import store_page
 
 N = 12
 TITLES = ["Cohort", "Coverage", "Measures by site", "Outliers", "Worst scans", "Filtering", "Refused scans"]
@@ -43,7 +44,7 @@ def with_regions(make: Make, covered: list[list[int]]) -> Store:
 
 
 def test_a_store_without_measures_says_that_they_are_not_known(make: Make) -> None:
-    page = render_store(make(), None)
+    page = document(store_page(make(), None))
     assert "each region the scans cover is not known" in page
     for name in ("temporal SNR", "mean framewise displacement", "variance in linear drift", "volumes that are spikes"):
         assert f"The {name} is known of no scan." in page
@@ -54,7 +55,7 @@ def test_a_store_without_measures_says_that_they_are_not_known(make: Make) -> No
 
 
 def test_every_section_stands_in_order_and_names_are_escaped(make: Make) -> None:
-    page = render_store(make(), None)
+    page = document(store_page(make(), None))
     places = [page.index(f">{title}</h2>") for title in TITLES]
     assert places == sorted(places)
     assert "&lt;b&gt;Ours&lt;/b&gt;" in page
@@ -65,7 +66,7 @@ def test_every_section_stands_in_order_and_names_are_escaped(make: Make) -> None
 
 def test_risks_and_mixed_filters_are_alarms(make: Make) -> None:
     dx, spectrum = [0, 1] * 6, ["unfiltered"] * 10 + ["band-passed"] * 2
-    page = render_store(make(dx=dx, spectrum=spectrum), None)
+    page = document(store_page(make(dx=dx, spectrum=spectrum), None))
     alarm = page[page.index('role="alert"') :].split("</div>")[0]
     assert "Site alone predicts dx" in alarm
     assert "100% of 6 at B, 0% of 6 at A" in alarm
@@ -79,7 +80,7 @@ def test_regions_bare_in_most_scans_of_a_site_are_named(make: Make) -> None:
         covered[scan][1] = 20
     for scan in (0, 2, 4):
         covered[scan][2] = 20
-    page = render_store(with_regions(make, covered), None)
+    page = document(store_page(with_regions(make, covered), None))
     caption = "Regions less than half covered in more than half of a site&#39;s scans."
     table = page[page.index(f"<span>{caption}") :].split("</table>")[0]
     rows = table.split("<tbody>")[1]
@@ -91,7 +92,7 @@ def test_the_map_weighs_regions_by_their_voxels(make: Make, atlas: Atlas) -> Non
     covered = [[0, 100, 100, 100, 100, 100] for _ in range(N)]  # system x is regions 3 and 41
     sizes = [int((atlas.labels == value).sum()) for value in (3, 41)]
     assert sizes[0] != sizes[1]
-    page = render_store(with_regions(make, covered), None)
+    page = document(store_page(with_regions(make, covered), None))
     assert f"A {100 * sizes[1] / sum(sizes):.0f} % (x); B" in page
 
 
@@ -101,7 +102,7 @@ def test_outliers_are_named_and_only_the_worst_scans_are_read(make: Make, monkey
     store, read = make(n_spikes=spikes, mean_fd=fd, drift=drift), []
     window = Store.window
     monkeypatch.setattr(Store, "window", lambda self, scan: read.append(scan) or window(self, scan))
-    page = render_store(store, None)
+    page = document(store_page(store, None))
     assert read == ["s04", "s07", "s03"]
     assert "<td>mean framewise displacement</td><td>0.90 mm</td><td>0.10 mm</td>" in page
     assert "Scan s04. Stands out by mean framewise displacement 0.90 mm and volumes that are spikes 9." in page
@@ -111,6 +112,6 @@ def test_outliers_are_named_and_only_the_worst_scans_are_read(make: Make, monkey
 
 def test_refused_scans_are_listed_with_their_reasons(make: Make) -> None:
     refused = pd.DataFrame({"path": ["/a/<x>.nii"], "reason": ["is empty"]})
-    page = render_store(make(), refused)
+    page = document(store_page(make(), refused))
     assert "/a/&lt;x&gt;.nii</th><td>is empty</td>" in page
-    assert "No scan was refused." in render_store(make("d"), refused.iloc[:0])
+    assert "No scan was refused." in document(store_page(make("d"), refused.iloc[:0]))

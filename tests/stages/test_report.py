@@ -40,9 +40,19 @@ def test_a_folder_as_page_is_refused(tmp_path, run_path):
         report(ReportConfig(run=(str(run_path),), out=str(tmp_path)))
 
 
-def test_the_whole_chain_ends_in_one_page(tmp_path, pretrained_run, evaluated_run, attributed_run):
-    runs = tuple(map(str, (pretrained_run, evaluated_run, attributed_run)))
-    page = report(ReportConfig(run=runs, out=str(tmp_path / "report.html"))).read_text(encoding="utf-8")
+def test_a_file_as_folder_of_figures_is_refused_before_anything_is_written(tmp_path, run_path):
+    out, figures = tmp_path / "report.html", tmp_path / "figures.svg"
+    figures.touch()
+    with pytest.raises(ConfigError, match="a file; expected a folder"):
+        report(ReportConfig(run=(str(run_path),), out=str(out), figures=str(figures)))
+    assert not out.exists()
+
+
+def test_the_whole_chain_ends_in_one_page_and_its_figures(tmp_path, pretrained_run, evaluated_run, attributed_run):
+    runs, figures = tuple(map(str, (pretrained_run, evaluated_run, attributed_run))), tmp_path / "figures"
+    config = ReportConfig(run=runs, out=str(tmp_path / "report.html"), figures=str(figures))
+    page = report(config).read_text(encoding="utf-8")
+    assert len(list(figures.glob("*.svg"))) == len(list(figures.glob("*.png"))) == page.count('<svg role="img"')
     assert "<h1>Tiny cohort</h1>" in page
     assert "Synthetic cohort." in page
     assert all(name in page for name in ("Insula_L", "Limbic", "Thal_Re_L", "connectome"))
