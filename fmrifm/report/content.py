@@ -16,6 +16,19 @@ _LONGEST_NAME = 180
 """Bytes of a file name; file systems take 255."""
 
 
+class Rounded(str):
+    """A number as the page shows it, which remembers what it was rounded from."""
+
+    value: str
+    """The number with 12 significant digits, empty where it is missing."""
+
+    def __new__(cls, text: str, value: float | None) -> "Rounded":
+        """Keep the number beside its text."""
+        rounded = super().__new__(cls, text)
+        rounded.value = f"{value:.12g}" if _known(value) else ""
+        return rounded
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows of text under a caption; the first cell of a row is its header."""
@@ -24,7 +37,12 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     folded: bool = False
-    """Shown on demand, with sortable columns."""
+    """Shown on demand; it can be sorted, searched and downloaded with unrounded numbers."""
+
+    @property
+    def file_name(self) -> str:
+        """What it is called when a reader downloads it."""
+        return f"{file_stem(self.caption)}.tsv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +55,17 @@ class Picture:
     """What it was drawn from, in the colours of print."""
     wide: bool = False
     """Takes a row of its own, with the caption beside it where there is room."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A document of its own to move around in, shown in a sandboxed frame that can load nothing."""
+
+    html: str
+    """The document; its scripts stand inside."""
+    caption: str
+    alt: str
+    """What it shows, for those who cannot see it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +86,7 @@ class Section:
     points: Sequence[str] = ()
     """Sentences that stand in a list, one a line."""
     pictures: Sequence[Picture] = ()
+    views: Sequence[View] = ()
     tables: Sequence[Table] = ()
     codes: Sequence[Code] = ()
     parts: Sequence["Section"] = ()
@@ -80,22 +110,24 @@ class Page:
     """Its first words."""
 
 
-def number(value: float | None, decimals: int = 2) -> str:
+def number(value: float | None, decimals: int = 2) -> Rounded:
     """Write a number with a true minus sign; a dash stands for a missing one."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    return f"{value:.{decimals}f}".replace("-", "−")
+    return Rounded(f"{value:.{decimals}f}".replace("-", "−") if _known(value) else MISSING, value)
 
 
-def significant(value: float, digits: int = 3) -> str:
+def significant(value: float | None, digits: int = 3) -> Rounded:
     """Write a number with so many significant digits."""
-    return f"{value:.{digits}g}".replace("-", "−") if math.isfinite(value) else MISSING
+    return Rounded(f"{value:.{digits}g}".replace("-", "−") if _known(value) else MISSING, value)
 
 
 def file_stem(*words: str) -> str:
     """Make a file name without suffix of a caption's first sentence, or of several words."""
     stems = [re.sub(r"\W+", "_", re.split(r"[.:] ", text)[0]).strip("_").lower() for text in words]
     return "-".join(stems).encode()[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def listed(words: Sequence[str]) -> str:
