@@ -12,8 +12,6 @@ import matplotlib
 import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from nilearn.datasets import load_mni152_template
@@ -23,9 +21,9 @@ from numpy.typing import NDArray
 
 from fmrifm.errors import DataError
 from fmrifm.report.content import Picture, number
+from fmrifm.report.scales import DIVERGING, colour_bar, limit_of
 from fmrifm.report.svg import INK, STYLE, WIDTH, picture
 
-_DIVERGING = "RdBu_r"
 _PLANES = ("x", "y", "z")
 _CUTS = 4
 _BRAIN_ABOVE = 0.15
@@ -48,7 +46,7 @@ class _Scene:
         across, up = np.delete(nib.affines.voxel_sizes(self.affine), axis)
         options: dict[str, Any] = {"origin": "lower", "aspect": up / across, "interpolation": "none"}
         axes.imshow(self.grey.take(cut, axis=axis).T, cmap="gray", vmin=-0.6, vmax=1.1, **options)
-        axes.imshow(volume.take(cut, axis=axis).T, cmap=_DIVERGING, vmin=-self.limit, vmax=self.limit, **options)
+        axes.imshow(volume.take(cut, axis=axis).T, cmap=DIVERGING, vmin=-self.limit, vmax=self.limit, **options)
         brain = np.argwhere(np.isfinite(self.grey))
         (left, bottom), (right, top) = (np.delete(edge(brain, axis=0), axis) for edge in (np.min, np.max))
         axes.set(xlim=(left - 1, right + 1), ylim=(bottom - 1, top + 1))
@@ -95,7 +93,7 @@ def importance_map(path: Path, unit: str, caption: str) -> Picture:
     """
     image = load_img(path)
     values = np.abs(np.nan_to_num(image.get_fdata()))
-    limit = float(np.percentile(values[values > 0], 99)) if values.any() else 1.0
+    limit = limit_of(values)
     strength = nib.Nifti1Image(values, image.affine) if values.any() else None
     figure = Figure(figsize=(WIDTH, 4.0))
     for row, plane in enumerate(_PLANES):
@@ -107,7 +105,7 @@ def importance_map(path: Path, unit: str, caption: str) -> Picture:
             axes=(0, 0.76 - 0.275 * row, 1, 0.22),
             colorbar=False,
             annotate=False,
-            cmap=_DIVERGING,
+            cmap=DIVERGING,
             vmin=-limit,
             vmax=limit,
             transparency=strength,
@@ -119,7 +117,7 @@ def importance_map(path: Path, unit: str, caption: str) -> Picture:
             cut.ax.text(0.5, -0.03, label, ha="center", va="top", size=7.5, transform=cut.ax.transAxes)
     for text in figure.findobj(Text):
         text.set(color=INK, bbox=None)
-    _colour_bar(figure, limit, unit)
+    colour_bar(figure, limit, unit)
     return picture(
         figure, alt=f"Brain slices coloured by {unit}, from −{limit:.2g} to {limit:.2g}.", caption=caption, wide=True
     )
@@ -146,7 +144,7 @@ def _slices(rows: Mapping[str, Volume], scene: _Scene, cuts: Sequence[int]) -> F
                 axes.set_title(f"{_PLANES[axis]} = {number(scene.position_mm(axis, cut), 0)} mm", loc="center")
             if axis == 0:
                 axes.text(-0.06, 0.5, name, rotation=90, ha="right", va="center", transform=axes.transAxes)
-    _colour_bar(figure, scene.limit, "BOLD signal, z-scored per voxel over time (standard deviations)")
+    colour_bar(figure, scene.limit, "BOLD signal, z-scored per voxel over time (standard deviations)")
     return figure
 
 
@@ -172,10 +170,3 @@ def _fit(original: Volume, reconstructed: Volume) -> str:
     r2 = 1 - np.square(original - reconstructed).sum() / np.square(original).sum()
     r = np.corrcoef(original, reconstructed)[0, 1]
     return f"Over the hidden voxels of this volume: r = {number(r)}, R² = {number(r2)} against predicting 0."
-
-
-def _colour_bar(figure: Figure, limit: float, unit: str) -> None:
-    axes = figure.add_axes((0.2, 0.1, 0.6, 0.025))
-    bar = figure.colorbar(ScalarMappable(Normalize(-limit, limit), _DIVERGING), cax=axes, orientation="horizontal")
-    bar.outline.set_visible(False)
-    bar.set_label(unit)
