@@ -1,7 +1,7 @@
 """Reconstruction fidelity: hide regions whole, see how well each is predicted from the rest.
 
 The regions of a scan are dealt into a few groups at random; each group is hidden in turn, so that every region is
-predicted once a window, from a brain that lacks few others. Encoding anew for every single region costs twenty times
+predicted once a window, from a brain that lacks few others. Encoding anew for every single region costs nine times
 as much and ranks regions alike (docs/benchmarks.md). Who was hidden beside whom also tells what regions give to each
 other (`contribution`).
 

@@ -28,7 +28,7 @@ class AttributeConfig:
     windows_per_scan: int | None = None
     """Windows a scan, evenly spaced; none takes all that cover it."""
     groups: int = 8
-    """Groups of regions that fidelity hides in turn; as many as regions hides one at a time, at 20 times the cost."""
+    """Groups of regions that fidelity hides in turn; as many as regions hides one at a time, at nine times the cost."""
     deals: int = 2
     """How often fidelity deals the regions of a scan into groups; more tell contributions more exactly."""
     start: PathStart = "mean"
