@@ -1,5 +1,6 @@
 """What was computed so far, scan by scan, so that an interrupted run goes on where it stopped."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fmrifm.errors import ConfigError
 
 
 class Ledger:
@@ -18,6 +21,23 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def check_source(self, **source: str) -> None:
+        """Note what the computations rest on, and refuse a folder that rests on anything else.
+
+        Raises:
+            ConfigError: A part of the source has changed since the run was begun.
+        """
+        note = self.folder / "source.json"
+        before = json.loads(note.read_text()) if note.is_file() else source
+        for name, now in source.items():
+            if before[name] != now:
+                raise ConfigError(
+                    f"{self.folder}: was computed from another {name} than the one that stands there now. "
+                    "Choose another --out."
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(source, indent=1))
 
     def get(self, what: str, scan: str, compute: Callable[[], Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         """Return the arrays of a computation for a scan, from the file where it is complete, else by computing them."""

@@ -7,38 +7,32 @@ every scan) and, where the cohort says what was planted in it, how well each ran
 Axes: S scans, R regions on the grid.
 """
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import yaml
-from numpy.typing import NDArray
 from rich.console import Console
 
-from fmrifm.attribution import methods
-from fmrifm.attribution.cohort import Cohort, Judges, generator_of
+from fmrifm.attribution.cohort import generator_of
 from fmrifm.attribution.curves import KINDS, RANDOM, curve_checks, curve_table, heard_regions, log_odds
-from fmrifm.attribution.judges import judges
 from fmrifm.attribution.ledger import Ledger
-from fmrifm.attribution.methods import RegionScores
 from fmrifm.attribution.regions import REGION_COLUMNS
 from fmrifm.attribution.sanity import agreement_checks, verdicts
 from fmrifm.attribution.stability import STABILITY_COLUMNS
 from fmrifm.attribution.tables import CHECK_COLUMNS, Explained
 from fmrifm.config import AttributeConfig
+from fmrifm.data.checksums import digest
 from fmrifm.data.store import Store
-from fmrifm.evaluation.contestants import store_connectomes
-from fmrifm.evaluation.labels import labelled_scans
 from fmrifm.evaluation.metrics import Score, auc_statistic, bootstrap
+from fmrifm.stages.explanation import Task
 from fmrifm.stages.folder import RunFolder, check_same_settings, names, run_folder
-from fmrifm.stages.inputs import long_enough, same_grid
+from fmrifm.stages.inputs import same_grid
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
-from fmrifm.training.classifiers import FittedFold, has_folds, load_folds
+from fmrifm.training.classifiers import load_folds
 
 _MAY_DIFFER = ("out", "resume", "methods", "bootstrap", "permutations")
 """Settings on which nothing depends that is kept of a scan."""
@@ -59,105 +53,17 @@ def attribute(config: AttributeConfig) -> Path:
     if config.resume:
         check_same_settings(config, _MAY_DIFFER)
     with run_folder("attribute", config, store, resume=config.resume) as run:
-        task = _Task(config, store, pretrained, Ledger(run.path / "computed"))
-        explained = [Explained(cohort, scores, task.regions) for cohort, scores in task.scores(run)]
+        task = Task(config, store, pretrained, Ledger(run.path / "computed"))
+        if set(config.methods) != {"fidelity"}:
+            load_folds(Path(config.checkpoint))  # refuses a run without a classifier before anything is computed
+        task.ledger.check_source(store=store.fingerprint, checkpoint=_digest(Path(config.checkpoint)))
+        found = [pair for method in config.methods for pair in task.scores(method, run.path)]
+        explained = [Explained(cohort, scores, task.regions) for cohort, scores in found]
         _write(config, explained, task, run)
     return run.path
 
 
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """What there is to explain; read when a method asks for it."""
-
-    config: AttributeConfig
-    store: Store
-    pretrained: Pretrained
-    ledger: Ledger
-
-    @cached_property
-    def regions(self) -> pd.DataFrame:
-        return pool_regions(self.pretrained)
-
-    @cached_property
-    def usable(self) -> pd.DataFrame:
-        """Scans that hold a window."""
-        return long_enough(self.store, self.pretrained.tokens.window_volumes)
-
-    @cached_property
-    def everyone(self) -> Cohort:
-        """Whom fidelity explains; with the label where a classifier says which one is meant."""
-        if not has_folds(Path(self.config.checkpoint)):
-            return self._cohort(self.usable)
-        return self._cohort(self.usable.assign(label=self.labelled["label"]))
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """Those that the classifiers were fitted with."""
-        return dict(yaml.safe_load((Path(self.config.checkpoint) / "config.yaml").read_text()))
-
-    @cached_property
-    def folds(self) -> list[FittedFold]:
-        return load_folds(Path(self.config.checkpoint))[1]
-
-    @cached_property
-    def labelled(self) -> pd.DataFrame:
-        """What the classifiers learnt from and were tested on."""
-        return labelled_scans(self.usable, self.folds[0].target)
-
-    @cached_property
-    def tested(self) -> Cohort:
-        """Whom the methods of the classifier explain: subjects that one of them never saw."""
-        judge: dict[str, int] = {}
-        for number, fold in enumerate(self.folds):
-            for subject in fold.test:
-                judge.setdefault(subject, number)  # of several rounds the first
-        scans = self.labelled[self.labelled["subject"].isin(judge)]
-        return self._cohort(scans.assign(fold=scans["subject"].map(judge)))
-
-    @cached_property
-    def judges(self) -> Judges:
-        number = self.tested.scans["fold"].to_numpy()
-        return judges(self.folds, number, self.store, self.labelled, self.settings, self.config.seed)
-
-    def scores(self, run: RunFolder) -> list[tuple[Cohort, RegionScores]]:
-        """Run the methods asked for."""
-        config, found = self.config, []
-        if set(config.methods) - {"fidelity"}:
-            self.folds  # noqa: B018 (refuses a run without a classifier before anything is computed)
-        if "fidelity" in config.methods:
-            scores, given = methods.fidelity(self.everyone, config.groups, config.deals, self.checked(self.everyone))
-            found += [(self.everyone, one) for one in scores]
-            np.savez(
-                run.path / "contributions.npz",
-                index=self.regions["index"].to_numpy(), contribution=given.matrix, se=given.se,
-            )  # fmt: skip
-        if "occlusion" in config.methods:
-            found.append((self.tested, methods.occlusion(self.tested, self.judges, self.checked(self.tested))))
-        if "gradients" in config.methods:
-            arguments = (self.tested, self.judges, self.checked(self.tested), config.start)
-            found += [(self.tested, one) for one in methods.gradients(*arguments)]
-        if "rollout" in config.methods:
-            found.append((self.tested, methods.rollout(self.tested, self.judges, self.checked(self.tested))))
-        if "connectome" in config.methods:
-            made = store_connectomes(self.pretrained, self.store, self.labelled)
-            penalty = float(self.settings["penalty"][0])
-            found.append((self.tested, methods.connectome(self.tested, self.judges, made, self.labelled, penalty)))
-        return found
-
-    def checked(self, cohort: Cohort) -> NDArray[np.intp]:
-        """Positions of the scans on which the spoilt counterparts are asked too."""
-        count = min(self.config.check_scans, len(cohort.scans))
-        return np.sort(generator_of(self.config.seed, 5).choice(len(cohort.scans), count, replace=False))
-
-    def _cohort(self, scans: pd.DataFrame) -> Cohort:
-        config = self.config
-        if config.scans is not None and config.scans < len(scans):
-            scans = scans.sample(config.scans, random_state=config.seed).sort_values("scan")
-        scans = scans.reset_index(drop=True)
-        return Cohort(self.store, self.pretrained, scans, config.windows_per_scan, self.ledger, config.seed)
-
-
-def _write(config: AttributeConfig, explained: Sequence[Explained], task: _Task, run: RunFolder) -> None:
+def _write(config: AttributeConfig, explained: Sequence[Explained], task: Task, run: RunFolder) -> None:
     pretrained, planted = task.pretrained, task.store.planted
     _name_lost(pretrained)
     tables = {one.method: _with_lost(one.region_table(config.bootstrap), pretrained) for one in explained}
@@ -191,7 +97,7 @@ def _write(config: AttributeConfig, explained: Sequence[Explained], task: _Task,
     run.write_metrics(scores)
 
 
-def _curves(config: AttributeConfig, ranked: Sequence[Explained], task: _Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _curves(config: AttributeConfig, ranked: Sequence[Explained], task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Let the classifiers judge with the leading regions silenced or alone, by every ranking and by chance."""
     cohort, judged = task.tested, task.judges
     rng = generator_of(config.seed, 7)
@@ -210,15 +116,6 @@ def _curves(config: AttributeConfig, ranked: Sequence[Explained], task: _Task) -
     }
     case, fold = cohort.scans["label"].to_numpy() > 0, cohort.scans["fold"].to_numpy()
     return curve_table(odds, case, fold), curve_checks(odds, case, fold, config.bootstrap, rng)
-
-
-def pool_regions(pretrained: Pretrained) -> pd.DataFrame:
-    """Regions on the grid in the order of the model's region numbers: index, name, system, n_voxels."""
-    tokenizer = pretrained.model.tokenizer
-    values, voxels = np.unique(tokenizer.region_of_voxel.numpy(), return_counts=True)
-    count = voxels[values < tokenizer.regions]
-    table = pretrained.atlas.regions.set_index("index").loc[tokenizer.values].reset_index()
-    return table[["index", "name", "system"]].assign(n_voxels=count)
 
 
 def planted_auc(table: pd.DataFrame, planted: list[int], resamples: int, rng: np.random.Generator) -> Score:
@@ -246,6 +143,12 @@ def _with_lost(table: pd.DataFrame, pretrained: Pretrained) -> pd.DataFrame:
         return table
     rows = absent[["index", "name", "system"]].assign(method=table["method"].iloc[0], n_voxels=0, coverage=0.0)
     return pd.concat([table, rows]).reindex(columns=REGION_COLUMNS).sort_values("index")
+
+
+def _digest(checkpoint: Path) -> str:
+    """Digest of the weights of a run, or of one file."""
+    files = [checkpoint] if checkpoint.is_file() else sorted(checkpoint.rglob("*.safetensors"))
+    return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest()
 
 
 def _name_lost(pretrained: Pretrained) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fmrifm.attribution.ledger import Ledger
+from fmrifm.errors import ConfigError
 
 
 def test_what_was_computed_once_is_not_computed_again(tmp_path) -> None:
@@ -31,3 +32,10 @@ def test_a_computation_that_breaks_leaves_nothing_that_looks_finished(tmp_path) 
         Ledger(tmp_path).get("occlusion", "one", breaks)
     found = Ledger(tmp_path).get("occlusion", "one", lambda: {"a": np.ones(1)})
     assert found["a"].tolist() == [1]
+
+
+def test_what_rests_on_another_source_is_not_gone_on_with(tmp_path) -> None:
+    Ledger(tmp_path / "computed").check_source(store="a", checkpoint="b")
+    Ledger(tmp_path / "computed").check_source(store="a", checkpoint="b")
+    with pytest.raises(ConfigError, match="another checkpoint"):
+        Ledger(tmp_path / "computed").check_source(store="a", checkpoint="c")
