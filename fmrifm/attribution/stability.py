@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fmrifm.attribution.ranks import spearman
+from fmrifm.attribution.ranks import both_known, chance_overlap, overlap, spearman
 from fmrifm.attribution.spoilt import group_value
 
 LEADING = 10
@@ -41,15 +41,10 @@ def fold_stability(
 
 def agreement(first_R: NDArray[np.float64], second_R: NDArray[np.float64]) -> dict[str, float]:
     """Rank correlation of two rankings, the share of leading regions that both name, and what chance would share."""
-    known = ~np.isnan(first_R) & ~np.isnan(second_R)
-    regions = int(known.sum())
-    k = min(LEADING, regions)
-    if k == 0:
-        return {"spearman": np.nan, "overlap": np.nan, "chance": np.nan, "k": 0}
-    leading = [set(np.argsort(-ranking[known], kind="stable")[:k].tolist()) for ranking in (first_R, second_R)]
+    regions = len(both_known(first_R, second_R)[0])
     return {
         "spearman": spearman(first_R, second_R),
-        "overlap": len(leading[0] & leading[1]) / k,
-        "chance": k / regions,
-        "k": k,
+        "overlap": overlap(first_R, second_R, LEADING),
+        "chance": chance_overlap(regions, LEADING),
+        "k": min(LEADING, regions),
     }

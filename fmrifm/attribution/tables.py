@@ -14,13 +14,12 @@ from fmrifm.attribution.cohort import Cohort, generator_of
 from fmrifm.attribution.details import region_details
 from fmrifm.attribution.methods import RegionScores
 from fmrifm.attribution.regions import COVERED, region_table, system_table
-from fmrifm.attribution.sanity import ranking_checks
+from fmrifm.attribution.sanity import size_checks, tsnr_check
 from fmrifm.attribution.shuffles import shuffle_within
 from fmrifm.attribution.spoilt import group_value, spoilt_checks
 from fmrifm.attribution.stability import fold_stability
 from fmrifm.attribution.subjects import Subjects, long_table, subjects_of
 
-CHECK_COLUMNS = ["method", "check", "other", "value", "low", "high", "expected"]
 Array = NDArray[np.float64]
 
 
@@ -99,8 +98,11 @@ class Explained:
     def ranking_checks(self) -> pd.DataFrame:
         """Whether the ranking is that of region size or signal quality."""
         case = self.subjects.case if self.scores.of_label else None
-        mean = group_value(self.of_subjects(self.scores.mean), case)
-        return ranking_checks(self.method, self.importance, mean, self.cohort.voxels, self.cohort.tsnr)
+        mean = None if self.scores.total is None else group_value(self.of_subjects(self.scores.mean), case)
+        found = [size_checks(self.method, self.importance, mean, self.cohort.voxels)]
+        if self.cohort.tsnr is not None:
+            found.append(tsnr_check(self.method, self.importance, self.cohort.tsnr))
+        return pd.concat(found)
 
     def subject_table(self) -> pd.DataFrame:
         """One row a subject and region, as subjects.parquet holds it."""

@@ -21,9 +21,9 @@ from fmrifm.attribution.cohort import generator_of
 from fmrifm.attribution.curves import KINDS, RANDOM, curve_checks, curve_table, heard_regions, log_odds
 from fmrifm.attribution.ledger import Ledger
 from fmrifm.attribution.regions import REGION_COLUMNS
-from fmrifm.attribution.sanity import agreement_checks, verdicts
+from fmrifm.attribution.sanity import CHECK_COLUMNS, agreement, verdicts
 from fmrifm.attribution.stability import STABILITY_COLUMNS
-from fmrifm.attribution.tables import CHECK_COLUMNS, Explained
+from fmrifm.attribution.tables import Explained
 from fmrifm.config import AttributeConfig
 from fmrifm.data.checksums import digest
 from fmrifm.data.store import Store
@@ -77,7 +77,7 @@ def _write(config: AttributeConfig, explained: Sequence[Explained], task: Task, 
     checks = [
         part for one in explained for part in (one.spoilt_checks(planted), one.ranking_checks(), one.completeness())
     ]
-    checks.append(agreement_checks({one.method: one.importance for one in explained}))
+    checks.append(agreement({one.method: one.importance for one in explained}))
     ranked = [one for one in explained if one.scores.of_label]
     if ranked:
         curves, more = _curves(config, ranked, task)
