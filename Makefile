@@ -6,7 +6,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint layers types clean
+.PHONY: help demo test test-slow docs lint layers types clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ test: .venv/dev ## Run all tests but the slow ones
 test-slow: .venv/dev ## Run the slow tests
 	@echo "Running the slow tests"
 	@$(TEST) -m slow --dist loadfile
+
+docs: .venv/dev ## Build the documentation, tutorials run, into build/docs
+	@echo "Building the documentation"
+	@$(BIN)/python -m sphinx -W -q -b html docs build/docs
+	@echo "Documentation: build/docs/index.html"
 
 lint: .venv/dev ## Check style and format (ruff)
 	@echo "Checking style and format"
