@@ -12,10 +12,10 @@ import warnings
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, ttest_1samp, ttest_ind
+from scipy.stats import ttest_1samp, ttest_ind
 
-COVERED = 0.5
-"""Least share of a region's voxels that a scan must cover for the region to count."""
+from fmrifm.attribution.resampling import COVERED, adjusted, counted, draws, estimate, group_value, rank
+
 REGION_COLUMNS = [
     "index", "name", "system", "method", "n_voxels", "coverage", "importance", "ci_low", "ci_high", "p_fdr", "rank",
 ]  # fmt: skip
@@ -36,18 +36,11 @@ def importance(
     Returns:
         importance, ci_low, ci_high, p_fdr and rank of each region; NaN where nothing counts.
     """
-    groups = [scores_SR] if label is None else [scores_SR[label == 1], scores_SR[label == 0]]
-    signs = [1.0] if label is None else [0.5, -0.5]
-    value, drawn = np.zeros((1, scores_SR.shape[1])), np.zeros((resamples, scores_SR.shape[1]))
-    for sign, group in zip(signs, groups, strict=True):
-        value += sign * _mean(np.ones((1, len(group))), group)
-        drawn += sign * _mean(_draws(len(group), resamples, rng), group)
-    low, high = np.full((2, value.shape[1]), np.nan)
-    if (known := ~np.isnan(value[0])).any():
-        low[known], high[known] = np.nanquantile(drawn[:, known], (0.025, 0.975), axis=0)
-    table = pd.DataFrame({"importance": value[0], "ci_low": low, "ci_high": high, "p_fdr": _p_fdr(groups)})
-    table["rank"] = table["importance"].rank(ascending=False, method="min").astype("Int64")
-    return table
+    members = [np.ones(len(scores_SR), bool)] if label is None else [label == 1, label == 0]
+    weights = [draws(side, resamples, rng) for side in members]
+    value, low, high = estimate(group_value(scores_SR, *weights))
+    table = pd.DataFrame({"importance": value, "ci_low": low, "ci_high": high})
+    return table.assign(p_fdr=adjusted(_p([scores_SR[side] for side in members])), rank=rank(value))
 
 
 def region_table(
@@ -65,9 +58,9 @@ def region_table(
         resamples: Bootstrap draws.
         rng: Source of randomness.
     """
-    counted = np.where(coverage_SR >= COVERED, scores_SR, np.nan)
+    known_SR = counted(scores_SR, coverage_SR)
     table = regions.reset_index(drop=True).assign(method=method, coverage=coverage_SR.mean(axis=0))
-    return pd.concat([table, importance(counted, label, resamples, rng)], axis=1)[REGION_COLUMNS]
+    return pd.concat([table, importance(known_SR, label, resamples, rng)], axis=1)[REGION_COLUMNS]
 
 
 def system_table(
@@ -80,40 +73,25 @@ def system_table(
     rows, columns = [], []
     for system, members in regions.reset_index(drop=True).groupby("system", sort=True):
         here = members.index.to_numpy()
-        columns.append(_mean(weight_SR[:, here], scores_SR[:, here], paired=True))
+        columns.append(_weighted(weight_SR[:, here], scores_SR[:, here]))
         covered = float(coverage_SR[:, here].mean(axis=0) @ voxels[here] / max(voxels[here].sum(), 1))
         rows.append({"system": system, "method": method, "n_voxels": int(voxels[here].sum()), "coverage": covered})
     scores = np.stack(columns, axis=1)
     return pd.concat([pd.DataFrame(rows), importance(scores, label, resamples, rng)], axis=1)[SYSTEM_COLUMNS]
 
 
-def _mean(weight: NDArray[np.float64], values: NDArray[np.float64], paired: bool = False) -> NDArray[np.float64]:
-    """Weighted mean over what is known: weights (D, S) over rows (S, R), or `paired` (S, M) along each row."""
-    known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
-    total = (weight * filled).sum(axis=1) if paired else weight @ filled
-    count = (weight * known).sum(axis=1) if paired else weight @ known
-    return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
+def _weighted(weight_SM: NDArray[np.float64], scores_SM: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted mean along each row, shape (S,); NaN where nothing has weight."""
+    total, weight = (weight_SM * np.where(weight_SM > 0, scores_SM, 0.0)).sum(axis=1), weight_SM.sum(axis=1)
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1), np.nan)
 
 
-def _draws(subjects: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """How often each subject is drawn in each resample, shape (resamples, S); a label may have no subject."""
-    if subjects == 0:
-        return np.zeros((resamples, 0))
-    return rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=resamples).astype(float)
-
-
-def _p_fdr(groups: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """One-sided t-test (above 0, or label 1 above label 0), Benjamini-Hochberg over regions; NaN without a spread."""
+def _p(groups: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """One-sided t-test (above 0, or label 1 above label 0); NaN without a spread."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # too few subjects, or all with one score
         if len(groups) == 1:
             p = ttest_1samp(groups[0], 0, nan_policy="omit", alternative="greater").pvalue
         else:
             p = ttest_ind(*groups, equal_var=False, nan_policy="omit", alternative="greater").pvalue
-    p = np.asarray(np.ma.filled(p, np.nan), dtype=float)
-    adjusted = np.full(p.shape, np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        adjusted[known] = false_discovery_control(p[known])
-    return adjusted
+    return np.asarray(np.ma.filled(p, np.nan), dtype=float)

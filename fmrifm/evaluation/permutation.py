@@ -7,6 +7,7 @@ Axes: S scans, D features, n training scans, m test scans, P labellings (the fir
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from fmrifm.evaluation.metrics import by_subject, metric_statistics
 from fmrifm.evaluation.probe import class_probability, regression, rotation
 from fmrifm.evaluation.readout import held_out_table
 from fmrifm.evaluation.splits import Fold, FoldFeatures, sides
+
+Label = TypeVar("Label", bound=np.generic)
 
 
 def permutation_p(
@@ -65,13 +68,19 @@ def shuffled_labels(scans: pd.DataFrame, permutations: int, rng: np.random.Gener
     subjects = scans.drop_duplicates("subject")
     label = subjects["label"].to_numpy(np.int64)
     place = pd.Index(subjects["subject"]).get_indexer(scans["subject"])
-    site = subjects["site"].factorize()[0]
-    parts = [np.flatnonzero(site == number) for number in np.unique(site)]
-    for _ in range(permutations):
-        shuffled = label.copy()
-        for part in parts:
-            shuffled[part] = rng.permutation(label[part])
+    for shuffled in shuffle_within(label, subjects["site"].to_numpy(object), permutations, rng):
         yield shuffled[place]
+
+
+def shuffle_within(
+    label: NDArray[Label], site: NDArray[np.object_], shuffles: int, rng: np.random.Generator
+) -> NDArray[Label]:
+    """Labels in random order within each site, shape (shuffles, n); where the site is missing, it counts as one."""
+    shuffled = np.tile(label, (shuffles, 1))
+    number = pd.factorize(site)[0]
+    for here in (number == site_number for site_number in np.unique(number)):
+        shuffled[:, here] = rng.permuted(shuffled[:, here], axis=1)
+    return shuffled
 
 
 def _fit_and_predict(
