@@ -1,15 +1,25 @@
-"""Region by region: total and per-voxel scores, the difference between labels, and left against right.
+"""Region by region: total and per-voxel scores, the labels apart, and left against right.
 
-Axes: U subjects, R regions, P permutations.
+All figures of a region come from the same draws of subjects: the interval of a difference is twice
+that of its half, and left and right are compared within each draw.
+
+Axes: S subjects, R regions, D draws (the first is everyone once).
 """
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
-from fmrifm.attribution.regions import importance
-from fmrifm.attribution.shuffles import shuffle_within
+from fmrifm.attribution.resampling import (
+    adjusted,
+    counted,
+    difference_p,
+    draws,
+    estimate,
+    group_value,
+    known_mean,
+    rank,
+)
 
 Array = NDArray[np.float64]
 DETAIL_COLUMNS = [
@@ -18,121 +28,83 @@ DETAIL_COLUMNS = [
     "label_0", "label_1", "difference", "difference_low", "difference_high", "p", "p_fdr",
     "asymmetry", "asymmetry_low", "asymmetry_high", "correlation",
 ]  # fmt: skip
-_BLOCK = 1000
-"""Permutations in memory at a time."""
 
 
 def region_details(
     regions: pd.DataFrame,
-    *,
-    total: Array | None,
-    mean: Array,
-    subjects: pd.DataFrame,
-    of_label: bool,
+    totals_SR: Array | None,
+    means_SR: Array,
+    coverage_SR: Array,
     method: str,
-    correlation: Array | None,
+    label: NDArray[np.generic] | None,
+    site: NDArray[np.object_] | None,
+    halves: bool,
     resamples: int,
     permutations: int,
     rng: np.random.Generator,
+    correlation_R: Array | None = None,
 ) -> pd.DataFrame:
     """One row a region, as region_details.tsv holds it.
 
     Args:
         regions: Regions in the order of the columns of scores: index, name, system, n_voxels.
-        total: Score of the whole region, (U, R), NaN where the subject lacks it; None where a method has none.
-        mean: Score per voxel, (U, R).
-        subjects: One row a subject: site, and label where there is one.
-        of_label: Whether the group value is half the difference between labels.
+        totals_SR: Score of the whole region; None where the method has none (fidelity).
+        means_SR: Score per voxel.
+        coverage_SR: Share of each region's voxels that each subject's scans cover.
         method: Name of the method.
-        correlation: Of predicted and true time courses, (U, R), for fidelity.
-        resamples: Bootstrap draws.
-        permutations: Shuffles of the labels within sites.
-        rng: Source of randomness.
+        label: 1 or 0 of each subject. Subjects without (NaN or None), or with another one, count for means but not
+            for differences.
+        site: Of each subject: labels are shuffled within sites. None takes all subjects as of one site.
+        halves: Whether the group value is half the difference between labels instead of the mean.
+        resamples: Bootstrap draws over subjects, within each label where labels are compared.
+        permutations: Shuffles of the labels; the smallest p is 1 / (1 + permutations).
+        rng: Source of randomness. Group values of a fresh one have the intervals that `region_table` gives them.
+        correlation_R: Mean Pearson r between predicted and true time courses (fidelity).
+
+    Returns:
+        Columns `DETAIL_COLUMNS`. Label means, difference and p are of the totals, or where there are none of the means.
     """
-    label = _label(subjects)
-    grouping = label.astype(np.int64) if of_label else None
-    table = regions.reset_index(drop=True).assign(method=method)
-    for name, scores in {"total": total, "mean": mean}.items():
-        if scores is not None:
-            found = importance(scores, grouping, resamples, rng)
-            names = {"importance": name, "ci_low": f"{name}_low", "ci_high": f"{name}_high", "rank": f"rank_{name}"}
-            table = pd.concat([table, found[list(names)].rename(columns=names)], axis=1)
-    sides = importance(_left_minus_right(mean, regions["name"]), grouping, resamples, rng)
-    table = table.assign(
-        asymmetry=sides["importance"], asymmetry_low=sides["ci_low"], asymmetry_high=sides["ci_high"],
-        correlation=np.nan if correlation is None else _mean(correlation),
-    )  # fmt: skip
-    known = ~np.isnan(label)
-    if len(np.unique(label[known])) == 2:
-        scores = (mean if total is None else total)[known]
-        differences = label_differences(scores, label[known] > 0, subjects["site"][known], resamples, permutations, rng)
-        table = pd.concat([table, differences], axis=1)
-    return table.reindex(columns=DETAIL_COLUMNS)
+    label_S = _numbers(label, len(means_SR))
+    site_S = np.zeros(len(means_SR), object) if site is None else np.asarray(site, object)
+    members = [np.ones(len(means_SR), bool)] * (not halves) + [label_S == 1, label_S == 0]
+    weights = [draws(side, resamples, rng) for side in members]
+    one, zero = weights[-2:]
+    group = (one, zero) if halves else weights[:1]
+    mean_SR = counted(means_SR, coverage_SR)
+    total_SR = np.full_like(mean_SR, np.nan) if totals_SR is None else counted(totals_SR, coverage_SR)
+    compared_SR = mean_SR if totals_SR is None else total_SR
+    labelled = (label_S == 1) | (label_S == 0)
+    p = difference_p(compared_SR[labelled], label_S[labelled] == 1, site_S[labelled], permutations, rng)
+    total_DR, mean_DR = group_value(total_SR, *group), group_value(mean_SR, *group)
+    one_DR, zero_DR = known_mean(one, compared_SR), known_mean(zero, compared_SR)
+    found = {
+        **_columns("total", total_DR), **_columns("mean", mean_DR),
+        "rank_total": rank(total_DR[0]), "rank_mean": rank(mean_DR[0]),
+        "label_0": zero_DR[0], "label_1": one_DR[0], **_columns("difference", one_DR - zero_DR),
+        "p": p, "p_fdr": adjusted(p), **_columns("asymmetry", _asymmetry(mean_DR, regions["name"].tolist())),
+        "correlation": np.full(len(regions), np.nan) if correlation_R is None else correlation_R,
+    }  # fmt: skip
+    return regions.reset_index(drop=True).assign(method=method, **found)[DETAIL_COLUMNS]
 
 
-def label_differences(
-    scores_UR: Array, case: NDArray[np.bool_], site: pd.Series, resamples: int, permutations: int,
-    rng: np.random.Generator,
-) -> pd.DataFrame:  # fmt: skip
-    """Cases against controls: means, difference with its bootstrap interval, permutation p (two-sided) and FDR.
-
-    Args:
-        scores_UR: Scores, NaN where unknown.
-        case: True for cases, shape (U,).
-        site: Site of each subject: labels are shuffled within sites, so that a site's level is no difference.
-        resamples: Bootstrap draws, within each label.
-        permutations: Shuffles; the smallest p is 1 / (1 + permutations).
-        rng: Source of randomness.
-    """
-    half = importance(scores_UR, case.astype(np.int64), resamples, rng)
-    observed = _difference(scores_UR, case[None].astype(float))[0]
-    beyond, rounding = np.zeros(scores_UR.shape[1]), 1e-12 * np.nanmax(np.abs(scores_UR), initial=0)
-    for start in range(0, permutations, _BLOCK):
-        count = min(_BLOCK, permutations - start)
-        drawn = np.stack([shuffle_within(case, site, rng) for _ in range(count)]).astype(float)
-        # Where the same subjects are drawn again, sums in another order may fall short by rounding.
-        beyond += (np.abs(_difference(scores_UR, drawn)) >= np.abs(observed) - rounding).sum(axis=0)
-    p = np.where(np.isnan(observed), np.nan, (1 + beyond) / (1 + permutations))
-    adjusted = np.full(p.shape, np.nan)
-    if (known := ~np.isnan(p)).any():
-        adjusted[known] = false_discovery_control(p[known])
-    return pd.DataFrame(
-        {
-            "label_0": _mean(scores_UR[~case]), "label_1": _mean(scores_UR[case]), "difference": observed,
-            "difference_low": 2 * half["ci_low"], "difference_high": 2 * half["ci_high"], "p": p, "p_fdr": adjusted,
-        }
-    )  # fmt: skip
+def homologues(names: list[str]) -> NDArray[np.intp]:
+    """Position of each region's counterpart in the other hemisphere, -1 without one; AAL3's names end in _L and _R."""
+    place = {name: number for number, name in enumerate(names)}
+    other = {"_L": "_R", "_R": "_L"}
+    return np.array([place.get(name[:-2] + other.get(name[-2:], "?"), -1) for name in names], np.intp)
 
 
-def _difference(scores_UR: Array, case_PU: Array) -> Array:
-    """Mean of cases minus mean of controls for each labelling, shape (P, R); NaN where one of them is unknown."""
-    known = (~np.isnan(scores_UR)).astype(float)
-    filled = np.where(known > 0, scores_UR, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cases, controls = ((side @ filled) / (side @ known) for side in (case_PU, 1 - case_PU))
-    return cases - controls
+def _asymmetry(mean_DR: Array, names: list[str]) -> Array:
+    """Each region minus its homologue: left minus right on the left, the same with the other sign on the right."""
+    other = homologues(names)
+    return np.where(other >= 0, mean_DR - mean_DR[:, other], np.nan)
 
 
-def _left_minus_right(mean_UR: Array, names: pd.Series) -> Array:
-    """Each subject's score of a region minus that of its homologue, sign flipped on the right; NaN of others."""
-    place = {name: column for column, name in enumerate(names)}
-    found = np.full(mean_UR.shape, np.nan)
-    for name, left in place.items():
-        right = place.get(f"{name[:-2]}_R") if name.endswith("_L") else None
-        if right is not None:
-            found[:, left] = mean_UR[:, left] - mean_UR[:, right]
-            found[:, right] = -found[:, left]
-    return found
+def _columns(name: str, drawn_DR: Array) -> dict[str, Array]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), estimate(drawn_DR), strict=True))
 
 
-def _label(subjects: pd.DataFrame) -> Array:
-    """1 for any label but 0, NaN where there is none."""
-    if "label" not in subjects:
-        return np.full(len(subjects), np.nan)
-    label = subjects["label"].to_numpy(float)
-    return np.where(np.isnan(label), np.nan, label > 0)
-
-
-def _mean(scores_UR: Array) -> Array:
-    known = ~np.isnan(scores_UR)
-    return np.where(known.any(axis=0), np.nansum(scores_UR, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
+def _numbers(label: NDArray[np.generic] | None, subjects: int) -> Array:
+    if label is None:
+        return np.full(subjects, np.nan)
+    return pd.to_numeric(pd.Series(label)).to_numpy(float, na_value=np.nan)

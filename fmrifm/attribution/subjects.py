@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fmrifm.attribution.regions import COVERED
+from fmrifm.attribution.resampling import COVERED
 
 Array = NDArray[np.float64]
 

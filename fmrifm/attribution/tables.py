@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from fmrifm.attribution.cohort import Cohort, generator_of
 from fmrifm.attribution.details import region_details
 from fmrifm.attribution.methods import RegionScores
-from fmrifm.attribution.regions import COVERED, region_table, system_table
-from fmrifm.attribution.sanity import size_checks, tsnr_check
-from fmrifm.attribution.shuffles import shuffle_within
+from fmrifm.attribution.regions import region_table, system_table
+from fmrifm.attribution.resampling import counted
+from fmrifm.attribution.sanity import ranking_checks
 from fmrifm.attribution.spoilt import group_value, spoilt_checks
 from fmrifm.attribution.stability import fold_stability
 from fmrifm.attribution.subjects import Subjects, long_table, subjects_of
+from fmrifm.evaluation.permutation import shuffle_within
 
 Array = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ class Explained:
 
     def of_subjects(self, scores_SR: Array) -> Array:
         """Scores by subject, NaN where the subject lacks the region, shape (U, R)."""
-        return np.where(self.coverage >= COVERED, self.subjects.average(scores_SR), np.nan)
+        return counted(self.subjects.average(scores_SR), self.coverage)
 
     @cached_property
     def importance(self) -> Array:
@@ -72,18 +73,24 @@ class Explained:
 
     def details(self, resamples: int, permutations: int) -> pd.DataFrame:
         """One row a region, as region_details.tsv holds it."""
-        scores = self.scores
+        scores, table = self.scores, self.subjects.table
+        label = (
+            table["label"].gt(0).astype(float).where(table["label"].notna()).to_numpy() if "label" in table else None
+        )
+        correlation = None if scores.correlation is None else group_value(self.of_subjects(scores.correlation), None)
         return region_details(
             self.regions,
-            total=None if scores.total is None else self.of_subjects(scores.total),
-            mean=self.of_subjects(scores.mean),
-            subjects=self.subjects.table,
-            of_label=scores.of_label,
-            method=self.method,
-            correlation=None if scores.correlation is None else self.of_subjects(scores.correlation),
+            None if scores.total is None else self.subjects.average(scores.total),
+            self.subjects.average(scores.mean),
+            self.coverage,
+            self.method,
+            label=label,
+            site=table["site"].to_numpy(object),
+            halves=scores.of_label,
             resamples=resamples,
             permutations=permutations,
-            rng=generator_of(self.cohort.seed, 8),
+            rng=generator_of(self.cohort.seed, 4),  # the draws of regions.tsv
+            correlation_R=correlation,
         )
 
     def stability(self) -> pd.DataFrame:
@@ -136,10 +143,9 @@ class Explained:
         values = self.of_subjects(self.scores.shuffled[number])
         asked = ~np.isnan(values).all(axis=1)
         table = self.subjects.table[asked]
-        label = shuffle_within(
-            self.subjects.case[asked].astype(np.int64), table["site"], generator_of(self.cohort.seed, 3, number)
-        )
-        return group_value(values[asked], label > 0)
+        rng = generator_of(self.cohort.seed, 3, number)
+        (case,) = shuffle_within(self.subjects.case[asked], table["site"].to_numpy(object), 1, rng)
+        return group_value(values[asked], case)
 
     def _arguments(self, scores_SR: Array, resamples: int) -> tuple:  # type: ignore[type-arg]
         rng = generator_of(self.cohort.seed, 4)
