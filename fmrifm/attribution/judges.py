@@ -21,9 +21,9 @@ from rich.progress import track
 from torch import nn
 
 from fmrifm.attribution.cohort import Judges, generator_of
-from fmrifm.attribution.shuffles import shuffle_within
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
+from fmrifm.evaluation.permutation import shuffled_labels
 from fmrifm.evaluation.probe import fit_head, scan_features, scan_summaries
 from fmrifm.training.classifiers import FittedFold
 
@@ -82,8 +82,8 @@ def _shuffled(
         features = scan_features(fold.classifier, summaries[torch.from_numpy(train)])
         scans = labelled.iloc[train]
         rng = generator_of(seed, 2, position)
-        label = (scans["label"].to_numpy() > 0).astype(np.int64)
-        found.append(tuple(_head(features, shuffle_within(label, scans["site"], rng), penalty) for _ in range(SPOILT)))
+        cases = scans.assign(label=(scans["label"] > 0).astype(np.int64))
+        found.append(tuple(_head(features, label, penalty) for label in shuffled_labels(cases, SPOILT, rng)))
     return tuple(found)
 
 

@@ -21,9 +21,9 @@ from fmrifm.attribution.judges import SPOILT, randomised
 from fmrifm.attribution.occlusion import region_occlusion
 from fmrifm.attribution.readout import region_readout
 from fmrifm.attribution.rollout import region_rollout
-from fmrifm.attribution.shuffles import shuffle_within
 from fmrifm.config import PathStart
 from fmrifm.evaluation.baselines import Connectomes
+from fmrifm.evaluation.permutation import shuffled_labels
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.model.mae import MaskedAutoencoder
 
@@ -213,8 +213,8 @@ def connectome(
         tested = edges[place.loc[cohort.scans["scan"].iloc[asked]].to_numpy()]
         total[asked] = region_readout(edges[train], label[train], tested, penalty)
         rng = generator_of(cohort.seed, 2, number)
-        for spoilt in shuffled:
-            drawn = shuffle_within(label[train], labelled["site"].iloc[train], rng)
+        cases = labelled.iloc[train].assign(label=label[train])
+        for spoilt, drawn in zip(shuffled, shuffled_labels(cases, SPOILT, rng), strict=True):
             spoilt[asked] = region_readout(edges[train], drawn, tested, penalty)
     return _of_label("connectome", cohort, total, shuffled.transpose(1, 0, 2), None)
 
