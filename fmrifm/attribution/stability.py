@@ -1,6 +1,6 @@
-"""Stability of a ranking over folds: does each fold's classifier, on its own subjects, name the same regions?
+"""Stability of a ranking: do other subjects, judged by other classifiers, name the same regions?
 
-Axes: U subjects, R regions.
+Axes: S subjects, R regions.
 """
 
 from itertools import combinations
@@ -10,41 +10,52 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmrifm.attribution.ranks import both_known, chance_overlap, overlap, spearman
-from fmrifm.attribution.spoilt import group_value
+from fmrifm.attribution.resampling import group_value
 
+Array = NDArray[np.float64]
 LEADING = 10
-"""Regions that a reader looks at."""
+"""Regions whose overlap is told: about as many as a reader takes from a ranking."""
 STABILITY_COLUMNS = ["method", "over", "a", "b", "n_a", "n_b", "spearman", "overlap", "chance", "k"]
 
 
-def fold_stability(
-    scores_UR: NDArray[np.float64], case: NDArray[np.bool_] | None, fold: NDArray[np.int64], method: str
+def stability(
+    scores_SR: Array,
+    part_S: NDArray[np.generic],
+    label_S: NDArray[np.generic] | None,
+    method: str,
+    over: str = "folds",
 ) -> pd.DataFrame:
-    """Compare the rankings of every two folds, as rows of stability.tsv.
+    """Compare the rankings of every two parts, as rows of stability.tsv.
 
     Args:
-        scores_UR: Scores of subjects, NaN where a region does not count.
-        case: True for cases, where the group value is their difference from controls.
-        fold: In which fold each subject was tested.
+        scores_SR: What the importance is made of, NaN where a region does not count (`resampling.counted`).
+        part_S: Number of the fold in which each subject was tested; NaN for a subject of none. Over seeds, a row of
+            scores is a subject as the classifiers of one seed see it.
+        label_S: 1 or 0, where the importance is half their difference; None where it is a mean.
         method: Name of the method.
+        over: What the parts are: `folds` or `seeds`.
+
+    Returns:
+        Columns `STABILITY_COLUMNS`; n counts the subjects of a part that have a score (and label 0 or 1), k is
+        `LEADING`, or the regions known to both where they are fewer. Spearman and overlap are NaN where a part has
+        no ranking, for instance no subject of one label.
     """
-    rankings = {
-        int(number): group_value(scores_UR[fold == number], None if case is None else case[fold == number])
-        for number in np.unique(fold)
-    }
-    rows = []
-    for a, b in combinations(rankings, 2):
-        sizes = {"n_a": int((fold == a).sum()), "n_b": int((fold == b).sum())}
-        rows.append({"over": "folds", "a": a, "b": b, **sizes, **agreement(rankings[a], rankings[b])})
-    return pd.DataFrame(rows).assign(method=method).reindex(columns=STABILITY_COLUMNS)
+    part, asked = np.asarray(part_S, float), ~np.isnan(scores_SR).all(axis=1)
+    sides = [asked] if label_S is None else [asked & (np.asarray(label_S, float) == side) for side in (1, 0)]
+    numbers = [int(number) for number in np.unique(part[~np.isnan(part)])]
+    members = {number: [side & (part == number) for side in sides] for number in numbers}
+    size = {number: int(sum(side.sum() for side in members[number])) for number in numbers}
+    ranking = {n: group_value(scores_SR, *(side[None].astype(float) for side in members[n]))[0] for n in numbers}
+    rows = [
+        {"a": a, "b": b, "n_a": size[a], "n_b": size[b], **_agreement(ranking[a], ranking[b])}
+        for a, b in combinations(numbers, 2)
+    ]
+    return pd.DataFrame(rows).assign(method=method, over=over).reindex(columns=STABILITY_COLUMNS)
 
 
-def agreement(first_R: NDArray[np.float64], second_R: NDArray[np.float64]) -> dict[str, float]:
-    """Rank correlation of two rankings, the share of leading regions that both name, and what chance would share."""
+def _agreement(first_R: Array, second_R: Array) -> dict[str, float]:
     regions = len(both_known(first_R, second_R)[0])
     return {
-        "spearman": spearman(first_R, second_R),
-        "overlap": overlap(first_R, second_R, LEADING),
-        "chance": chance_overlap(regions, LEADING),
-        "k": min(LEADING, regions),
-    }
+        "spearman": spearman(first_R, second_R), "overlap": overlap(first_R, second_R, LEADING),
+        "chance": chance_overlap(regions, LEADING), "k": min(LEADING, regions),
+    }  # fmt: skip

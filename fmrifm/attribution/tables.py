@@ -15,9 +15,9 @@ from fmrifm.attribution.details import region_details
 from fmrifm.attribution.methods import RegionScores
 from fmrifm.attribution.regions import region_table, system_table
 from fmrifm.attribution.resampling import counted
-from fmrifm.attribution.sanity import ranking_checks
+from fmrifm.attribution.sanity import size_checks, tsnr_check
 from fmrifm.attribution.spoilt import group_value, spoilt_checks
-from fmrifm.attribution.stability import fold_stability
+from fmrifm.attribution.stability import stability
 from fmrifm.attribution.subjects import Subjects, long_table, subjects_of
 from fmrifm.evaluation.permutation import shuffle_within
 
@@ -97,10 +97,8 @@ class Explained:
         """How far the folds' rankings agree, as rows of stability.tsv; only of methods that ask the folds."""
         if "fold" not in self.subjects.table:
             return pd.DataFrame()
-        case = self.subjects.case if self.scores.of_label else None
-        return fold_stability(
-            self.of_subjects(self.scores.importance), case, self.subjects.table["fold"].to_numpy(), self.method
-        )
+        fold = self.subjects.table["fold"].to_numpy()
+        return stability(self.of_subjects(self.scores.importance), fold, self.label, self.method)
 
     def ranking_checks(self) -> pd.DataFrame:
         """Whether the ranking is that of region size or signal quality."""
