@@ -14,9 +14,9 @@ from fmrifm.attribution.resampling import (
     adjusted,
     counted,
     difference_p,
+    drawn_value,
     draws,
     estimate,
-    group_value,
     known_mean,
     rank,
 )
@@ -75,7 +75,7 @@ def region_details(
     compared_SR = mean_SR if totals_SR is None else total_SR
     labelled = (label_S == 1) | (label_S == 0)
     p = difference_p(compared_SR[labelled], label_S[labelled] == 1, site_S[labelled], permutations, rng)
-    total_DR, mean_DR = group_value(total_SR, *group), group_value(mean_SR, *group)
+    total_DR, mean_DR = drawn_value(total_SR, *group), drawn_value(mean_SR, *group)
     one_DR, zero_DR = known_mean(one, compared_SR), known_mean(zero, compared_SR)
     found = {
         **_columns("total", total_DR), **_columns("mean", mean_DR),

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import ttest_1samp, ttest_ind
 
-from fmrifm.attribution.resampling import COVERED, adjusted, counted, draws, estimate, group_value, rank
+from fmrifm.attribution.resampling import COVERED, adjusted, counted, drawn_value, draws, estimate, rank
 
 REGION_COLUMNS = [
     "index", "name", "system", "method", "n_voxels", "coverage", "importance", "ci_low", "ci_high", "p_fdr", "rank",
@@ -38,7 +38,7 @@ def importance(
     """
     members = [np.ones(len(scores_SR), bool)] if label is None else [label == 1, label == 0]
     weights = [draws(side, resamples, rng) for side in members]
-    value, low, high = estimate(group_value(scores_SR, *weights))
+    value, low, high = estimate(drawn_value(scores_SR, *weights))
     table = pd.DataFrame({"importance": value, "ci_low": low, "ci_high": high})
     return table.assign(p_fdr=adjusted(_p([scores_SR[side] for side in members])), rank=rank(value))
 

@@ -55,7 +55,7 @@ def known_mean(weight_DS: Array, scores_SR: Array) -> Array:
     return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
 
 
-def group_value(scores_SR: Array, *weights: Array) -> Array:
+def drawn_value(scores_SR: Array, *weights: Array) -> Array:
     """What a table says of a region, shape (D, R).
 
     Args:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from fmrifm.attribution.ranks import spearman
+from fmrifm.attribution.resampling import drawn_value
 
 Array = NDArray[np.float64]
 
 
 def group_value(scores_SR: Array, case_S: NDArray[np.bool_] | None) -> Array:
     """Importance of each region: the mean over subjects, or half the difference between labels, shape (R,)."""
-    if case_S is None:
-        return _mean(scores_SR)
-    return 0.5 * (_mean(scores_SR[case_S]) - _mean(scores_SR[~case_S]))
+    sides = [np.ones(len(scores_SR), bool)] if case_S is None else [case_S, ~case_S]
+    return drawn_value(scores_SR, *(side[None].astype(float) for side in sides))[0]
 
 
 def spoilt_checks(
@@ -58,8 +58,3 @@ def _row(check: str, method: str, values: Sequence[float], expected: float) -> d
 def _auc(truth: NDArray[np.bool_], value: Array) -> float:
     known = ~np.isnan(value)
     return float(roc_auc_score(truth[known], value[known])) if 0 < truth[known].sum() < known.sum() else np.nan
-
-
-def _mean(scores: Array) -> Array:
-    known = ~np.isnan(scores)
-    return np.where(known.any(axis=0), np.nansum(scores, axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fmrifm.attribution.ranks import both_known, chance_overlap, overlap, spearman
-from fmrifm.attribution.resampling import group_value
+from fmrifm.attribution.resampling import drawn_value
 
 Array = NDArray[np.float64]
 LEADING = 10
@@ -45,7 +45,7 @@ def stability(
     numbers = [int(number) for number in np.unique(part[~np.isnan(part)])]
     members = {number: [side & (part == number) for side in sides] for number in numbers}
     size = {number: int(sum(side.sum() for side in members[number])) for number in numbers}
-    ranking = {n: group_value(scores_SR, *(side[None].astype(float) for side in members[n]))[0] for n in numbers}
+    ranking = {n: drawn_value(scores_SR, *(side[None].astype(float) for side in members[n]))[0] for n in numbers}
     rows = [
         {"a": a, "b": b, "n_a": size[a], "n_b": size[b], **_agreement(ranking[a], ranking[b])}
         for a, b in combinations(numbers, 2)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, kstest, permutation_test, ttest_1samp
 
 from fmrifm.attribution import resampling
-from fmrifm.attribution.resampling import adjusted, difference_p, draws, estimate, group_value, known_mean, rank
+from fmrifm.attribution.resampling import adjusted, difference_p, drawn_value, draws, estimate, known_mean, rank
 
 ONE_SITE = np.array(["only"] * 100, object)
 
@@ -35,12 +35,12 @@ def test_means_are_of_known_scores_and_two_groups_give_half_their_difference() -
         [4, np.nan], nan_ok=True
     )
     one, zero = np.array([[0.0, 1, 1]]), np.array([[1.0, 0, 0]])
-    assert group_value(scores, one, zero)[0].tolist() == pytest.approx([2, np.nan], nan_ok=True)
+    assert drawn_value(scores, one, zero)[0].tolist() == pytest.approx([2, np.nan], nan_ok=True)
 
 
 def test_the_interval_of_a_mean_is_that_of_normal_theory() -> None:
     scores = rng().normal(3, 2, size=(300, 1))
-    value, low, high = estimate(group_value(scores, draws(np.ones(300, bool), 4000, rng())))[:, 0]
+    value, low, high = estimate(drawn_value(scores, draws(np.ones(300, bool), 4000, rng())))[:, 0]
     expected = ttest_1samp(scores[:, 0], 0).confidence_interval()
     assert value == pytest.approx(scores.mean())
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.02)
