@@ -1,99 +1,84 @@
-"""Attribution's section: regions and systems ranked by what they gave to reconstruction and to the classifier."""
+"""Attribution's section: which regions and systems gave most, whether to believe it, and who gives to whom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from fmrifm.report.brain import importance_map
-from fmrifm.report.content import Picture, Section, Table, counted, number, significant
+from fmrifm.report.content import Picture, Section, counted
+from fmrifm.report.contributions import contributions_section
 from fmrifm.report.figures import ranking, system_bars
+from fmrifm.report.methods import featured, method_of
+from fmrifm.report.rank_figures import region_ranks, system_ranks
+from fmrifm.report.region_tables import by_method, detail_table, full_tables, region_table, system_table, systems_table
 from fmrifm.report.runs import Run
-from fmrifm.report.scores import label, ordered
+from fmrifm.report.trust import trust_section
 
 SIGNIFICANT = 0.05
 _SHOWN = 20
-_UNITS = {"fidelity": "R² of the hidden region", "occlusion": "importance by occlusion (log-odds)"}
-_MEANINGS = {
-    "fidelity": "Fidelity is the R² of a region's voxels when it is hidden whole and predicted from the others.",
-    "occlusion": "Occlusion is how far silencing a region narrows the classifier's gap between cases and controls.",
-}
-_SYSTEM_COLUMNS = ("system", "method", "importance", "ci_low", "ci_high", "p_fdr", "rank")
-_REGION_COLUMNS = ("index", "name", "n_voxels", "coverage", *_SYSTEM_COLUMNS)
+_SIZE = (
+    "A score per region adds up what its voxels give, so that a large region may lead by size alone; the tables below "
+    "also rank regions per voxel."
+)
+ByMethod = Mapping[str, pd.DataFrame]
 
 
 def regions_section(run: Run, title: str) -> Section:
-    """Show what one attribute run found."""
-    regions, planted = by_method(region_table(run)), run.cohort.get("planted") or []
-    methods = [method for method, _ in regions]
-    pictures, tables = [_map(run, methods)] if (run.path / "importance.nii.gz").exists() else [], []
-    for method, systems in by_method(system_table(run)):
-        caption = f"Systems by {method}, with 95 % intervals."
-        pictures.append(system_bars(systems, _unit(method), caption))
-    for method, of_method in regions:
-        pictures.append(_ranking(of_method, method, planted))
-        tables.append(_table(of_method, method, planted))
-    scores = [f"{label(metric)}: {run.scores[metric]}." for metric in ordered(run.scores)]
-    meanings = [_MEANINGS[method] for method in methods if method in _MEANINGS]
+    """Show what one attribute run found: methods, map, ranking, its checks, systems, contributions and all tables."""
+    regions, systems = by_method(region_table(run)), by_method(system_table(run))
+    parts = [_leaders(regions, run.cohort.get("planted") or []), trust_section(run), _systems(systems)]
+    parts += [contributions_section(run), _tables(run, regions, systems)]
     return Section(
         title=title,
-        sentences=[*meanings, *scores],
-        pictures=pictures,
-        tables=tables,
+        sentences=[_SIZE] if regions else [],
+        points=[meaning for method in regions if (meaning := method_of(method).meaning)],
+        pictures=[_map(run, list(regions))] if (run.path / "importance.nii.gz").exists() else [],
+        parts=[part for part in parts if part is not None],
     )
 
 
-def region_table(run: Run) -> pd.DataFrame | None:
-    """The regions of an attribute run, if it left them."""
-    return run.table("regions.tsv", _REGION_COLUMNS)
-
-
-def system_table(run: Run) -> pd.DataFrame | None:
-    """The systems of an attribute run, if it left them."""
-    return run.table("systems.tsv", _SYSTEM_COLUMNS)
-
-
-def by_method(table: pd.DataFrame | None) -> list[tuple[str, pd.DataFrame]]:
-    """Split a table of regions or systems by method, best rank first, rows without a score left out."""
-    if table is None:
-        return []
-    scored = table.dropna(subset=["importance"]).sort_values("rank", kind="stable")
-    return [(str(method), rows) for method, rows in scored.groupby("method")]
-
-
-def _unit(method: str) -> str:
-    return _UNITS.get(method, f"importance by {method}")
-
-
 def _map(run: Run, methods: Sequence[str]) -> Picture:
-    # The stage maps the classifier's regions where it has explained a classifier.
+    # The stage maps occlusion where it has asked it, else the first of its methods.
     method = "occlusion" if "occlusion" in methods else next(iter(methods), "attribution")
-    caption = f"Each region's importance by {method} on the MNI template, left side on the left. "
-    return importance_map(run.path / "importance.nii.gz", _unit(method), f"{caption}Weak values fade into grey.")
+    about = method_of(method)
+    caption = f"Each region's importance by {about.name} on the MNI template, left side on the left. "
+    return importance_map(run.path / "importance.nii.gz", about.unit, f"{caption}Weak values fade into grey.")
+
+
+def _leaders(regions: ByMethod, planted: Sequence[int]) -> Section | None:
+    if not regions:
+        return None
+    shown = featured(regions)
+    pictures = [_ranking(regions[method], method, planted) for method in shown]
+    if len(regions) > len(shown):
+        pictures.append(region_ranks(regions, planted))
+    return Section(title="Leading regions", pictures=pictures)
 
 
 def _ranking(regions: pd.DataFrame, method: str, planted: Sequence[int]) -> Picture:
-    top = regions.head(_SHOWN)
-    signs = "" if top["p_fdr"].isna().all() else f" Filled: p < {SIGNIFICANT} (FDR)."
+    top, about = regions.head(_SHOWN), method_of(method)
+    signs = "" if top["p_fdr"].isna().all() or not about.tested else f" Filled: p < {SIGNIFICANT} (FDR)."
     if planted:
         signs += f" Diamonds: planted, {int(top['index'].isin(planted).sum())} of {len(planted)} are among these."
-    caption = f"The {len(top)} leading of {counted(len(regions), 'region')} by {method}, with 95 % intervals.{signs}"
-    return ranking(top, _unit(method), planted, caption)
+    count = f"The {len(top)} leading of {counted(len(regions), 'region')}"
+    return ranking(top, about.unit, planted, f"{count} by {about.name}, with 95 % intervals.{signs}")
 
 
-def _table(regions: pd.DataFrame, method: str, planted: Sequence[int]) -> Table:
-    rows = []
-    for row in regions.to_dict("records"):
-        cells = [
-            number(row["rank"], 0),
-            str(row["name"]),
-            str(row["system"]),
-            significant(row["importance"]),
-            f"{significant(row['ci_low'])} to {significant(row['ci_high'])}",
-            significant(row["p_fdr"], 2),
-            number(row["n_voxels"], 0),
-            number(100 * row["coverage"], 0),
-        ]
-        rows.append(cells + (["planted" if row["index"] in planted else ""] if planted else []))
-    columns = ["rank", "region", "system", "importance", "95 % interval", "p (FDR)", "voxels", "covered (%)"]
-    caption = f"All {counted(len(regions), 'region')} by {method}"
-    return Table(caption=caption, columns=columns + (["truth"] if planted else []), rows=rows, folded=True)
+def _systems(systems: ByMethod) -> Section | None:
+    if not systems:
+        return None
+    shown = featured(systems)
+    pictures = []
+    for method in shown:
+        about = method_of(method)
+        caption = f"Systems by {about.name}, mean over their regions weighted by voxels, with 95 % intervals."
+        pictures.append(system_bars(systems[method], about.unit, caption))
+    if len(systems) > len(shown):
+        pictures.append(system_ranks(systems))
+    return Section(title="Systems", pictures=pictures)
+
+
+def _tables(run: Run, regions: ByMethod, systems: ByMethod) -> Section | None:
+    tables = full_tables(regions, detail_table(run), run.cohort.get("planted") or [])
+    tables += [systems_table(systems)] if systems else []
+    return Section(title="Every region, method by method", tables=tables) if tables else None

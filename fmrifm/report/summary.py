@@ -8,11 +8,14 @@ from fmrifm.atlas import APPROXIMATION
 from fmrifm.report.classification import warnings
 from fmrifm.report.content import counted, listed
 from fmrifm.report.differences import reservations, standing
+from fmrifm.report.methods import featured, method_of
 from fmrifm.report.names import IMAGE_FREE, in_text
-from fmrifm.report.regions import SIGNIFICANT, by_method, region_table, system_table
+from fmrifm.report.region_tables import by_method, region_table, system_table
+from fmrifm.report.regions import SIGNIFICANT
 from fmrifm.report.runs import Run
 from fmrifm.report.scores import Score, best, headline, in_sentence, verdict
 from fmrifm.report.trial import trial_summary
+from fmrifm.report.trust import believed
 
 _LEADING_SYSTEMS, _LEADING_REGIONS = 2, 5
 
@@ -104,18 +107,20 @@ def _image_free(run: Run, metric: str) -> list[str]:
 
 
 def _attribution(run: Run) -> list[str]:
-    systems = dict(by_method(system_table(run)))
-    sentences = []
-    for method, regions in by_method(region_table(run)):
-        leaders = listed(regions["name"].head(_LEADING_REGIONS).tolist())
-        lead = f"By {method}, {leaders} lead among {counted(len(regions), 'region')}"
-        if method in systems:
-            lead = (
-                f"By {method}, {listed(systems[method]['system'].head(_LEADING_SYSTEMS).tolist())} lead among systems"
-            )
-            lead += f" and {leaders} among {counted(len(regions), 'region')}"
-        sentences.append(f"{lead}{_passing(regions)}.")
-    return sentences
+    """What the featured rankings say, and whether their checks let one believe it."""
+    regions, systems = by_method(region_table(run)), by_method(system_table(run))
+    shown = featured(regions)
+    sentences = [_leaders(method, regions[method], systems.get(method)) for method in shown]
+    return [*sentences, *(f"Checks of {sentence[0].lower()}{sentence[1:]}" for sentence in believed(run, shown))]
+
+
+def _leaders(method: str, regions: pd.DataFrame, systems: pd.DataFrame | None) -> str:
+    leaders = listed(regions["name"].head(_LEADING_REGIONS).tolist())
+    among = f"among {counted(len(regions), 'region')}"
+    lead = f"{leaders} lead {among}"
+    if systems is not None:
+        lead = f"{listed(systems['system'].head(_LEADING_SYSTEMS).tolist())} lead among systems and {leaders} {among}"
+    return f"By {method_of(method).name}, {lead}{_passing(regions) if method_of(method).tested else ''}."
 
 
 def _passing(regions: pd.DataFrame) -> str:

@@ -83,6 +83,7 @@ def write_pretrain(folder: Path, **changes: Any) -> Path:
     )
     pd.concat([train, held_out]).to_csv(folder / "logs" / "metrics.csv", index=False)
     np.savez(folder / "reconstruction.npz", **reconstruction_arrays())
+    np.savez(folder / "time_course.npz", **time_course_arrays())
     return folder
 
 
@@ -96,6 +97,12 @@ def reconstruction_arrays() -> dict[str, Any]:
     reconstructed = np.asarray(grid.image(np.where(hidden, 0.5 * waves, waves).astype(np.float32)).dataobj)
     box = np.asarray(grid.image(hidden.astype(np.uint8)).dataobj).astype(bool)
     return {"original": original, "reconstructed": reconstructed, "hidden": box, "affine": grid.affine, "volume": 7}
+
+
+def time_course_arrays() -> dict[str, Any]:
+    """A wave over 40 volumes of 2 s, of which half its size comes back."""
+    true = np.sin(np.arange(40) / 4)
+    return {"region": "Hippocampus_L", "true": true, "predicted": true / 2, "tr_s": 2.0, "correlation": 1.0, "r2": 0.75}
 
 
 def predictions() -> pd.DataFrame:
@@ -208,13 +215,17 @@ def write_compare(folder: Path, factor: Mapping[str, Sequence[float]] | None = N
     return folder
 
 
-def region_rows(first: str) -> pd.DataFrame:
+LABEL_METHODS = ("occlusion", "integrated_gradients", "gradient_x_input", "connectome")
+METHODS = (*LABEL_METHODS, "fidelity", "contribution", "rollout")
+
+
+def region_rows(first: str, methods: Sequence[str]) -> pd.DataFrame:
     generator = np.random.default_rng(2)
     rows = []
-    for method in ("fidelity", "occlusion"):
+    for method in methods:
         for system, members in SYSTEMS.items():
             for index in members:
-                planted = index in PLANTED and method == "occlusion"
+                planted = index in PLANTED and method in LABEL_METHODS
                 importance = float(generator.normal(0.01, 0.006)) + 0.08 * planted
                 name = first if index == 1 else f"{system}_{index}_L"
                 rows.append([index, name, system, method, 40 + index, 0.95, importance, 0.01 if planted else 0.4])
@@ -227,19 +238,103 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(ci_low=table["importance"] - 0.01, ci_high=table["importance"] + 0.01, rank=rank)
 
 
-def write_attribute(folder: Path, first: str = "Hippocampus_L", **changes: Any) -> Path:
+def detail_rows(regions: pd.DataFrame) -> pd.DataFrame:
+    """Total and per-voxel scores: the total is the importance, the rank per voxel turns the order round."""
+    details = regions[["index", "name", "system", "method", "n_voxels"]].copy()
+    has_total = regions["method"] != "fidelity"
+    for name, values in {"total": regions["importance"].where(has_total), "mean": regions["importance"] / 50}.items():
+        details = details.assign(**{name: values, f"{name}_low": values - 0.001, f"{name}_high": values + 0.001})
+    details["rank_total"] = regions["rank"].where(has_total)
+    details["rank_mean"] = 25 - regions["rank"]
+    details = details.assign(label_0=-0.04, label_1=0.05, difference=0.09, difference_low=0.02, difference_high=0.16)
+    details = details.assign(p=0.0021, p_fdr=0.013, asymmetry=0.003, asymmetry_low=-0.001, asymmetry_high=0.007)
+    return details.assign(correlation=np.where(has_total, np.nan, 0.61))
+
+
+CHECK_COLUMNS = ["method", "check", "other", "value", "low", "high", "expected"]
+
+
+def check_rows() -> pd.DataFrame:
+    """Sound checks for all methods, but for rollout, which random weights leave as it is."""
+    rows: list[list[Any]] = []
+    for method in METHODS:
+        spoilt = 0.95 if method == "rollout" else 0.03
+        rows.append([method, "randomised_weights", None, spoilt, spoilt - 0.04, spoilt + 0.04, 0.0])
+        rows.append([method, "size", None, 0.55, 0.4, 0.65, None])
+        rows.append([method, "size_mean", None, 0.02, -0.1, 0.2, None])
+        rows.append([method, "tsnr", None, 0.12, 0.0, 0.3, None])
+        if method in LABEL_METHODS:
+            rows.append([method, "permuted_labels", None, 0.01, -0.1, 0.1, 0.0])
+            rows.append([method, "planted_permuted_labels", None, 0.52, 0.3, 0.7, 0.5])
+            low = -0.02 if method == "gradient_x_input" else 0.2
+            rows.append([method, "deletion", None, low + 0.1, low, low + 0.2, None])
+            rows.append([method, "insertion", None, low + 0.1, low, low + 0.2, None])
+    rows.append(["integrated_gradients", "completeness", None, 0.002, None, None, 0.0])
+    for place, method in enumerate(METHODS):
+        for other in METHODS[place + 1 :]:
+            value = 0.85 if {method, other} <= set(LABEL_METHODS) else 0.1
+            rows.append([method, "agreement", other, value, value - 0.1, value + 0.1, None])
+    return pd.DataFrame(rows, columns=CHECK_COLUMNS)
+
+
+def curve_rows() -> pd.DataFrame:
+    shares = np.array([0.02, 0.05, 0.1, 0.2, 0.4])
+    ends = {"deletion": 0.9 - shares, "insertion": 0.6 + shares}
+    rows = [
+        {"method": method, "kind": kind, "order": "random" if method == "random" else "importance", "share": share}
+        | {"value": 0.9 if (kind, method) == ("deletion", "random") else float(value)}
+        for method in (*LABEL_METHODS, "random")
+        for kind, values in ends.items()
+        for share, value in zip(shares, values, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def stability_rows() -> pd.DataFrame:
+    pairs = [(0, 1, 0.7), (0, 2, 0.5), (1, 2, 0.6)]
+    rows = [
+        [method, "folds", a, b, 6, 6, overlap, overlap, 10 / 24, 10]
+        for method in LABEL_METHODS
+        for a, b, overlap in pairs
+    ]
+    columns = ["method", "over", "a", "b", "n_a", "n_b", "spearman", "overlap", "chance", "k"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def contribution_arrays() -> dict[str, Any]:
+    """Region 7 of the cerebellum gives 0.3 to region 1 of the limbic system; all else is within its noise."""
+    lost = np.random.default_rng(3).normal(0, 0.005, (24, 24))
+    lost[6, 0] = 0.3
+    np.fill_diagonal(lost, np.nan)
+    lost[2, 3] = np.nan
+    return {"index": np.arange(1, 25), "contribution": lost, "se": np.full((24, 24), 0.02)}
+
+
+def write_attribute(
+    folder: Path, first: str = "Hippocampus_L", old: bool = False, methods: Sequence[str] = METHODS, **changes: Any
+) -> Path:
+    """Write what attribute leaves; `old` as before there were checks and details."""
     start_run(folder, "attribute", {"scores": {"auc_planted_occlusion": score(0.97)}}, **changes)
-    regions = region_rows(first)
+    regions = region_rows(first, ("fidelity", "occlusion") if old else methods)
     regions.to_csv(folder / "regions.tsv", sep="\t", index=False)
     means = {"n_voxels": "sum", "coverage": "mean", "importance": "mean", "p_fdr": "min"}
     systems = _ranked(regions.groupby(["system", "method"], as_index=False).agg(means))
     systems.to_csv(folder / "systems.tsv", sep="\t", index=False)
+    _write_map(folder / "importance.nii.gz")
+    if not old:
+        tables = {"region_details": detail_rows(regions), "checks": check_rows(), "curves": curve_rows()}
+        for name, table in {**tables, "stability": stability_rows()}.items():
+            table.to_csv(folder / f"{name}.tsv", sep="\t", index=False)
+        np.savez(folder / "contributions.npz", **contribution_arrays())
+    return folder
+
+
+def _write_map(path: Path) -> None:
     grid = mni_grid(8.0)
     x, y, z = grid.coordinates_mm.T
     bump = 0.08 * np.exp(-((np.abs(x) - 26) ** 2 + (y + 22) ** 2 + (z + 14) ** 2) / 500)
     trough = 0.03 * np.exp(-(x**2 + (y - 50) ** 2 + (z - 10) ** 2) / 400)
-    grid.image((bump - trough).astype(np.float32)).to_filename(folder / "importance.nii.gz")
-    return folder
+    grid.image((bump - trough).astype(np.float32)).to_filename(path)
 
 
 WRITERS: dict[str, Callable[..., Path]] = {

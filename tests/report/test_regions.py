@@ -1,39 +1,55 @@
-import numpy as np
-import pandas as pd
-
-from fmrifm.report.regions import by_method, regions_section
+from fmrifm.report.regions import regions_section
 
 
-def test_methods_are_ranked_each_on_its_own():
-    table = pd.DataFrame(
-        {"method": ["a", "b", "a", "b"], "name": list("wxyz"), "rank": [2, 1, 1, 2], "importance": [1, 4, 2, np.nan]}
-    )
-    assert {method: rows["name"].tolist() for method, rows in by_method(table)} == {"a": ["y", "w"], "b": ["x"]}
-    assert by_method(None) == []
+def parts(run):
+    return {part.title: part for part in regions_section(run, "Regions").parts}
 
 
-def test_the_section_has_the_map_then_systems_and_regions_of_each_method(make_run):
+def test_every_method_is_explained_and_the_parts_follow_from_ranking_to_tables(make_run):
     section = regions_section(make_run("attribute"), "Regions")
-    starts = [picture.caption.split()[0] for picture in section.pictures]
-    assert starts == ["Each", "Systems", "Systems", "The", "The"]
-    assert "The 20 leading of 24 regions by occlusion" in section.pictures[-1].caption
-    assert "Diamonds: planted, 3 of 3" in section.pictures[-1].caption
-    assert "AUC of importance by occlusion against the planted regions: 0.97 (0.92 to 1.02)." in section.sentences
+    assert [point.split()[0] for point in section.points] == [
+        "Occlusion", "Integrated", "Gradient", "Connectome", "Fidelity", "Contribution", "Rollout"
+    ]  # fmt: skip
+    assert [part.title for part in section.parts] == [
+        "Leading regions",
+        "Can these rankings be trusted?",
+        "Systems",
+        "What regions give to each other",
+        "Every region, method by method",
+    ]
 
 
-def test_the_full_table_is_folded_and_names_what_was_planted(make_run):
-    _, occlusion = regions_section(make_run("attribute"), "Regions").tables
-    assert occlusion.folded
-    assert len(occlusion.rows) == 24
-    assert {row[1] for row in occlusion.rows if row[-1] == "planted"} == {
-        "Hippocampus_L",
-        "Limbic_2_L",
-        "Cerebellum_7_L",
-    }
-    assert [row[0] for row in occlusion.rows[:3]] == ["1", "2", "3"]
+def test_the_classifier_first_then_the_reconstruction_then_all_methods_in_one_figure(make_run):
+    classifier, reconstruction, together = parts(make_run("attribute"))["Leading regions"].pictures
+    assert "The 20 leading of 24 regions by occlusion" in classifier.caption
+    assert "Diamonds: planted, 3 of 3" in classifier.caption
+    assert "by fidelity" in reconstruction.caption
+    assert together.caption.startswith("Ranks of the 5 leading regions of every method")
+
+
+def test_two_methods_need_no_figure_that_compares_them(make_run):
+    found = parts(make_run("attribute", methods=("fidelity", "occlusion")))
+    assert len(found["Leading regions"].pictures) == len(found["Systems"].pictures) == 2
+
+
+def test_folders_of_older_versions_show_what_they_have(make_run):
+    found = parts(make_run("attribute", old=True))
+    assert list(found) == [
+        "Leading regions", "Can these rankings be trusted?", "Systems", "Every region, method by method"
+    ]  # fmt: skip
+    (table,) = found["Can these rankings be trusted?"].tables
+    assert table.rows == [["Occlusion", "0.97 (0.92 to 1.02)"], ["Fidelity", "–"]]
 
 
 def test_without_a_plan_nothing_is_called_planted(make_run):
-    section = regions_section(make_run("attribute", planted=None), "Regions")
-    assert "Diamonds" not in section.pictures[-1].caption
-    assert "truth" not in section.tables[0].columns
+    found = parts(make_run("attribute", planted=None))
+    assert not any("lanted" in picture.caption for picture in found["Leading regions"].pictures)
+    assert "truth" not in found["Every region, method by method"].tables[0].columns
+
+
+def test_a_run_without_tables_is_an_empty_section(make_run):
+    run = make_run("attribute", old=True)
+    for file in ("regions.tsv", "systems.tsv", "importance.nii.gz", "metrics.json"):
+        (run.path / file).unlink()
+    section = regions_section(run, "Regions")
+    assert (len(section.pictures), len(section.parts), len(section.sentences)) == (0, 0, 0)

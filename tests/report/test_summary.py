@@ -46,10 +46,17 @@ def test_the_trial_of_masking_is_told_by_classification_then_by_reconstruction(m
 
 
 def test_leading_systems_and_regions_are_named(make_run):
-    fidelity, occlusion = summary([make_run("attribute")])
-    assert "none has p < 0.05 (FDR), so the order may be chance" in fidelity
+    occlusion, fidelity, *_ = summary([make_run("attribute")])
     assert occlusion.startswith("By occlusion, Limbic and Cerebellum lead among systems and ")
     assert "3 have p < 0.05 (FDR)." in occlusion
+    assert fidelity.startswith("By fidelity, ")
+    assert "none has p < 0.05 (FDR), so the order may be chance" in fidelity
+
+
+def test_checks_say_whether_to_believe_the_ranking(make_run):
+    *_, checks = summary([make_run("attribute")])
+    assert checks == "Checks of occlusion: no check speaks against it."
+    assert not any("Checks" in sentence for sentence in summary([make_run("attribute", "older", old=True)]))
 
 
 def test_without_p_values_nothing_is_said_of_them(make_run):
