@@ -81,11 +81,13 @@ def agreements(checks: pd.DataFrame) -> list[Picture]:
 
 
 @matplotlib.rc_context(STYLE)
-def fold_stability(pairs: Mapping[str, pd.DataFrame]) -> Picture:
-    """Draw how far the rankings of every two folds agree, with what chance would give.
+def stability(pairs: Mapping[str, pd.DataFrame], over: str, detail: str = "") -> Picture:
+    """Draw how far the rankings of every two folds, or runs, agree, with what chance would give.
 
     Args:
         pairs: Rows of stability.tsv by name of the method.
+        over: What a pair is made of, in the plural.
+        detail: What else the caption says of them.
     """
     figure = Figure(figsize=(WIDTH, 0.95 + 0.24 * max(len(pairs), 2)), layout="constrained")
     shared, correlated = figure.subplots(1, 2, sharey=True)
@@ -103,15 +105,15 @@ def fold_stability(pairs: Mapping[str, pd.DataFrame]) -> Picture:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", lw=0.5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-    shared.set(xlabel=f"share of the {k} leading\nregions in both folds", xlim=(-0.05, 1.05))
+    shared.set(xlabel=f"share of the {k} leading\nregions in both {over}", xlim=(-0.05, 1.05))
     correlated.set(xlabel="rank correlation\nover regions")
     shared.set_yticks(range(len(pairs)), list(pairs)[::-1])
     shared.set_ylim(-0.6, len(pairs) - 0.4)
     caption = (
-        f"Stability over folds: each circle is a pair of folds, each ranking from its own test subjects; bars: means. "
+        f"Stability over {over}: each circle is a pair of {over}{detail}; bars: means. "
         f"Dotted: chance, {number(chance)} of the {k} leading regions shared and no correlation."
     )
-    alt = f"Dot plots of shared leading regions and rank correlation between folds, means: {'; '.join(told)}."
+    alt = f"Dot plots of shared leading regions and rank correlation between {over}, means: {'; '.join(told)}."
     return picture(figure, alt=alt, caption=caption)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from fmrifm.report.classification import classification_section
 from fmrifm.report.cohort import cohort_sections
+from fmrifm.report.compared import compared_sections
 from fmrifm.report.content import Page, Section, listed
 from fmrifm.report.predictions import same_predictions
 from fmrifm.report.provenance import provenance_section
@@ -33,7 +34,12 @@ def run_page(runs: Sequence[Run]) -> Page:
         banners=banners(runs),
         summary=summary(shown),
         alarms=alarms(shown),
-        sections=[*cohort_sections(runs), *_stage_sections(shown), provenance_section(runs)],
+        sections=[
+            *cohort_sections(runs),
+            *compared_sections(shown),
+            *_stage_sections(shown),
+            provenance_section(runs),
+        ],
     )
 
 

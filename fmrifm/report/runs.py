@@ -35,11 +35,8 @@ class Run:
 
     path: Path
     provenance: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.resolve().name
+    name: str
+    """The folder's name, with as many folders above it as tell it from the other runs."""
 
     @property
     def stage(self) -> str:
@@ -122,15 +119,25 @@ class Run:
 
 
 def read_runs(paths: Iterable[str | Path]) -> list[Run]:
-    """Read run folders in the order given, each once.
+    """Read run folders in the order given, each once, under names that differ.
 
     Raises:
         DataError: One of them is no run folder, or its provenance is damaged.
     """
-    return [_read_run(path) for path in dict.fromkeys(Path(path).resolve() for path in paths)]
+    unique = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    return [_read_run(path, name) for path, name in zip(unique, _names(unique), strict=True)]
 
 
-def _read_run(path: Path) -> Run:
+def _names(paths: Sequence[Path]) -> list[str]:
+    depth = [1] * len(paths)
+    while True:
+        names = ["/".join(path.parts[-parts:]) for path, parts in zip(paths, depth, strict=True)]
+        if len(set(names)) == len(names):
+            return names
+        depth = [parts + (names.count(name) > 1) for parts, name in zip(depth, names, strict=True)]
+
+
+def _read_run(path: Path, name: str) -> Run:
     source = path / "provenance.json"
     if not source.is_file():
         found = "a folder without provenance.json" if path.is_dir() else "a file" if path.exists() else "nothing there"
@@ -141,7 +148,7 @@ def _read_run(path: Path) -> Run:
     provenance = _read_json(source)
     if "stage" not in provenance:
         raise DataError(f"{source}: keys {sorted(provenance)}; expected `stage` among them. Run that stage again.")
-    return Run(path, provenance)
+    return Run(path, provenance, name)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from fmrifm.report.content import Picture, counted, number
-from fmrifm.report.figures import rows_figure, whisker
+from fmrifm.report.figures import rows_figure, short, whisker
 from fmrifm.report.names import model_name
 from fmrifm.report.scores import Difference, Score, label, signed
 from fmrifm.report.svg import FIRST, INK, MUTED, PAPER, SECOND, STYLE, WIDTH, picture
@@ -105,6 +105,23 @@ def side_by_side(scores: Mapping[str, Mapping[str, Score]], panels: Sequence[Seq
         caption=f"Reconstruction beside classification, with 95 % intervals. {names}.",
         wide=True,
     )
+
+
+@matplotlib.rc_context(STYLE)
+def by_run(metric: str, scores: Mapping[str, Score], chance: float) -> Picture:
+    """Draw one metric of several runs with intervals, and a line at chance or at the trivial predictor."""
+    figure, axes = rows_figure(len(scores), extra=0.65, height=_ROW)
+    for row, score in enumerate(list(scores.values())[::-1]):
+        whisker(axes, row, score, colour=FIRST, marker="o", filled=True)
+        axes.text(1.03, row, number(score.value), va="center", transform=axes.get_yaxis_transform())
+    axes.set_yticks(range(len(scores)), short(scores)[::-1])
+    axes.set(ylim=(-0.6, len(scores) - 0.4), xlabel=label(metric))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.grid(axis="x", lw=0.5)
+    axes.axvline(chance, color=MUTED, lw=1, ls=":")
+    values = "; ".join(f"{name} {score}" for name, score in scores.items())
+    caption = f"{label(metric)} of every run with 95 % intervals. Dotted: {number(chance)}, without any skill."
+    return picture(figure, alt=f"Dot plot of {label(metric)} by run with 95 % intervals: {values}.", caption=caption)
 
 
 @matplotlib.rc_context(STYLE)

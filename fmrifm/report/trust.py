@@ -6,7 +6,7 @@ from math import isnan, nan
 import pandas as pd
 
 from fmrifm.attribution.sanity import FOLLOWS, verdicts
-from fmrifm.report.check_figures import agreements, fold_stability, silencing
+from fmrifm.report.check_figures import agreements, silencing, stability
 from fmrifm.report.content import MISSING, Picture, Section, Table, number
 from fmrifm.report.heatmaps import cell_text
 from fmrifm.report.methods import method_of, sorted_methods, title_of
@@ -148,11 +148,8 @@ def _curves(run: Run) -> list[Picture]:
 
 
 def _stability(run: Run) -> list[Picture]:
-    stability = run.table("stability.tsv", _STABILITY_COLUMNS)
-    if stability is None or stability["overlap"].isna().all():
+    pairs = run.table("stability.tsv", _STABILITY_COLUMNS)
+    if pairs is None or pairs["overlap"].isna().all():
         return []
-    rows = {
-        method_of(method).name: stability[stability["method"] == method]
-        for method in sorted_methods(stability["method"])
-    }
-    return [fold_stability(rows)]
+    rows = {method_of(method).name: pairs[pairs["method"] == method] for method in sorted_methods(pairs["method"])}
+    return [stability(rows, "folds", ", each ranking from its own test subjects")]

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from fmrifm.report.check_figures import agreements, fold_stability, silencing
+from fmrifm.report.check_figures import agreements, silencing, stability
 
 
 def test_curves_tell_where_they_start_and_end_beside_the_mean_random_order():
@@ -24,6 +24,6 @@ def test_agreement_is_symmetric_and_one_with_itself():
 
 def test_stability_has_its_chance_line():
     rows = pd.DataFrame({"overlap": [0.5, 0.7], "spearman": [0.2, 0.4], "chance": [0.06, 0.06], "k": [10, 10]})
-    drawn = fold_stability({"occlusion": rows})
+    drawn = stability({"occlusion": rows}, "folds")
     assert "means: occlusion 0.60 and 0.30" in drawn.svg
     assert "chance, 0.06 of the 10 leading regions" in drawn.caption

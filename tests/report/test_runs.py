@@ -16,6 +16,12 @@ def test_a_folder_given_twice_is_read_once(make_run):
     assert len(read_runs([run.path, run.path / ".", run.path])) == 1
 
 
+def test_runs_of_one_name_are_told_apart_by_the_folders_above(make_run):
+    paths = [make_run("finetune", name).path for name in ("a/head", "b/head", "other")]
+    assert [run.name for run in read_runs(paths)] == ["a/head", "b/head", "other"]
+    assert read_runs(paths[:1])[0].name == "head"
+
+
 @pytest.mark.parametrize(
     ("kind", "found"),
     [("missing", "nothing there"), ("file", "a file"), ("folder", "a folder without provenance.json")],
