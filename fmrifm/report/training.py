@@ -1,4 +1,4 @@
-"""Pretraining's section: training curves, reconstruction scores and one volume to look at."""
+"""Pretraining's section: training curves, reconstruction scores, a time course and one volume to look at."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,7 @@ from fmrifm.report.content import Picture, Section, Table
 from fmrifm.report.figures import curves
 from fmrifm.report.runs import Run
 from fmrifm.report.scores import label, ordered
+from fmrifm.report.time_course import time_course
 
 TRIVIAL = "trivial (0)"
 
@@ -26,12 +27,16 @@ def training_section(run: Run, title: str) -> Section:
     )
     if run.baselines:
         caption += " The population prior, the covariance of the training scans, is what the network starts from."
-    picture = run.path / "reconstruction.npz"
     return Section(
         title=title,
-        pictures=[*_curves(run), *([reconstruction(picture)] if picture.exists() else [])],
+        pictures=[*_curves(run), *_gallery(run)],
         tables=[Table(caption=caption, columns=["predictor", "score", "value", "n"], rows=rows)] if rows else [],
     )
+
+
+def _gallery(run: Run) -> list[Picture]:
+    drawings = {"time_course.npz": time_course, "reconstruction.npz": reconstruction}
+    return [draw(run.path / name) for name, draw in drawings.items() if (run.path / name).exists()]
 
 
 def _curves(run: Run) -> list[Picture]:

@@ -1,7 +1,8 @@
 """`fmrifm pretrain`: masked reconstruction on every scan of a store.
 
 Leaves in the run folder, besides what every run holds: checkpoints/best and last (safetensors),
-checkpoints/resume.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one held-out volume).
+checkpoints/resume.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one held-out volume),
+time_course.npz (one region of a held-out scan, hidden whole).
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.errors import CheckpointError, DataError
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
+from fmrifm.evaluation.time_course import time_course
 from fmrifm.masking import masker_for
 from fmrifm.stages.folder import RunFolder, check_same_settings, run_folder
 from fmrifm.stages.inputs import long_enough
@@ -122,7 +124,7 @@ def _resume_path(config: PretrainConfig, run: RunFolder) -> Path | None:
 
 
 def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]) -> None:
-    """Score the best weights on the held-out subjects, and keep a picture of one volume."""
+    """Score the best weights on the held-out subjects, and keep a picture of one volume and of one region."""
     best = load_pretrained(run.checkpoints / "best.safetensors")
     windows = Windows(store, held, config.tokens.window_volumes)
     masker = masker_for(best.model.tokenizer.pool, config.masking)
@@ -134,3 +136,5 @@ def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]
     run.write_metrics(score(), baselines=baselines)
     drawn = picture(best.model, windows, masker, store.grid, config.seed)
     np.savez_compressed(run.path / "reconstruction.npz", allow_pickle=False, **drawn)
+    regions = best.atlas.regions.set_index("index").loc[best.model.tokenizer.values, "name"].tolist()
+    np.savez(run.path / "time_course.npz", allow_pickle=False, **time_course(best.model, windows, regions, config.seed))

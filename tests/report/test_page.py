@@ -80,7 +80,11 @@ def test_a_single_run_gives_its_own_section_alone(make_run, stage, title):
 
 def test_two_runs_of_a_stage_are_told_apart(make_run):
     runs = [make_run("evaluate", name) for name in ("random", "region")]
-    assert titles(render(runs))[1:3] == ["Classification: random", "Classification: region"]
+    assert titles(render(runs))[1:4] == [
+        "Runs compared",
+        "Classification: random",
+        "Classification: region",
+    ]
 
 
 def test_a_stage_that_the_report_does_not_know_keeps_its_provenance(make_run):
@@ -129,7 +133,7 @@ def test_hostile_names_appear_as_text(make_run):
 def test_every_figure_has_words_and_every_table_a_caption_and_headers(page):
     parsed = Page(page)
     drawings = parsed.all("svg")
-    assert len(drawings) == 27
+    assert len(drawings) == 28
     assert len(parsed.all("figcaption")) == len(drawings) + len(parsed.all("iframe"))
     assert all(drawing["role"] == "img" and len(drawing["aria-label"] or "") > 20 for drawing in drawings)
     assert len(parsed.all("table")) == len(parsed.all("caption"))

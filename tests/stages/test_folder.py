@@ -57,7 +57,7 @@ def test_the_command_is_what_was_typed(config, store, monkeypatch):
 def test_settings_and_scans_are_there_from_the_start(config, store):
     with run_folder("attribute", config, store) as run:
         settings = yaml.safe_load((run.path / "config.yaml").read_text())
-        assert (settings["seed"], settings["methods"]) == (4, ["fidelity", "occlusion"])
+        assert (settings["seed"], settings["groups"]) == (4, 8)
         assert pd.read_csv(run.path / "scans.tsv", sep="\t")["scan"].tolist() == store.scans["scan"].tolist()
         assert not (run.path / "provenance.json").exists()
 

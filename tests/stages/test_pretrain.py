@@ -48,7 +48,8 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 def test_a_run_leaves_the_files_that_others_read(pretrained_run):
     assert {file.relative_to(pretrained_run).as_posix() for file in pretrained_run.rglob("*") if file.is_file()} >= {
-        "config.yaml", "scans.tsv", "metrics.json", "provenance.json", "reconstruction.npz", "logs/metrics.csv",
+        "config.yaml", "scans.tsv", "metrics.json", "provenance.json", "reconstruction.npz", "time_course.npz",
+        "logs/metrics.csv",
         "checkpoints/best.safetensors", "checkpoints/best.json", "checkpoints/last.safetensors",
         "checkpoints/last.json", "checkpoints/resume.ckpt",
     }  # fmt: skip
@@ -81,6 +82,14 @@ def test_the_picture_shows_what_was_hidden(pretrained_run, store_path):
         assert same[~hidden].all()
         assert not same[hidden].any()
         np.testing.assert_array_equal(picture["affine"], grid.affine)
+
+
+def test_the_time_course_is_that_of_a_region_by_its_name(pretrained_run, store_path):
+    with np.load(pretrained_run / "time_course.npz") as course:
+        assert set(course) == {"region", "true", "predicted", "tr_s", "correlation", "r2"}
+        assert str(course["region"]) in set(Store(store_path).atlas.regions["name"])
+        assert course["true"].shape == course["predicted"].shape
+        assert len(course["true"]) > 0
 
 
 def test_a_checkpoint_names_every_subject_it_has_seen(pretrained_run, store_path):
