@@ -47,13 +47,14 @@ def stability(
     size = {number: int(sum(side.sum() for side in members[number])) for number in numbers}
     ranking = {n: drawn_value(scores_SR, *(side[None].astype(float) for side in members[n]))[0] for n in numbers}
     rows = [
-        {"a": a, "b": b, "n_a": size[a], "n_b": size[b], **_agreement(ranking[a], ranking[b])}
+        {"a": a, "b": b, "n_a": size[a], "n_b": size[b], **agreement(ranking[a], ranking[b])}
         for a, b in combinations(numbers, 2)
     ]
     return pd.DataFrame(rows).assign(method=method, over=over).reindex(columns=STABILITY_COLUMNS)
 
 
-def _agreement(first_R: Array, second_R: Array) -> dict[str, float]:
+def agreement(first_R: Array, second_R: Array) -> dict[str, float]:
+    """Rank correlation, shared leading regions, what chance would share, and how many are leading (k)."""
     regions = len(both_known(first_R, second_R)[0])
     return {
         "spearman": spearman(first_R, second_R), "overlap": overlap(first_R, second_R, LEADING),

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from fmrifm.report.brain import importance_map
-from fmrifm.report.content import Picture, Section, counted
+from fmrifm.report.content import Picture, Section, View, counted
 from fmrifm.report.contributions import contributions_section
 from fmrifm.report.figures import ranking, system_bars
-from fmrifm.report.methods import featured, method_of
+from fmrifm.report.glass import glass_brain
+from fmrifm.report.methods import Method, featured, method_of
 from fmrifm.report.rank_figures import region_ranks, system_ranks
 from fmrifm.report.region_tables import by_method, detail_table, full_tables, region_table, system_table, systems_table
 from fmrifm.report.runs import Run
 from fmrifm.report.trust import trust_section
+from fmrifm.report.view3d import interactive_map
 
 SIGNIFICANT = 0.05
 _SHOWN = 20
@@ -32,17 +34,33 @@ def regions_section(run: Run, title: str) -> Section:
         title=title,
         sentences=[_SIZE] if regions else [],
         points=[meaning for method in regions if (meaning := method_of(method).meaning)],
-        pictures=[_map(run, list(regions))] if (run.path / "importance.nii.gz").exists() else [],
+        pictures=_maps(run, list(regions)),
+        views=_views(run, list(regions)),
         parts=[part for part in parts if part is not None],
     )
 
 
-def _map(run: Run, methods: Sequence[str]) -> Picture:
+def _mapped(methods: Sequence[str]) -> Method:
     # The stage maps occlusion where it has asked it, else the first of its methods.
-    method = "occlusion" if "occlusion" in methods else next(iter(methods), "attribution")
-    about = method_of(method)
+    return method_of("occlusion" if "occlusion" in methods else next(iter(methods), "attribution"))
+
+
+def _maps(run: Run, methods: Sequence[str]) -> list[Picture]:
+    path, about = run.path / "importance.nii.gz", _mapped(methods)
+    if not path.exists():
+        return []
     caption = f"Each region's importance by {about.name} on the MNI template, left side on the left. "
-    return importance_map(run.path / "importance.nii.gz", about.unit, f"{caption}Weak values fade into grey.")
+    glass = f"The same seen through the brain: along each line of sight the strongest {about.name} shows."
+    return [
+        importance_map(path, about.unit, f"{caption}Weak values fade into grey."),
+        glass_brain(path, about.unit, glass),
+    ]
+
+
+def _views(run: Run, methods: Sequence[str]) -> list[View]:
+    path, about = run.path / "importance.nii.gz", _mapped(methods)
+    caption = f"The same to move through, by pointer or sliders: each region's importance by {about.name}."
+    return [interactive_map(path, about.unit, caption)] if path.exists() else []
 
 
 def _leaders(regions: ByMethod, planted: Sequence[int]) -> Section | None:
