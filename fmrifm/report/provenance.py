@@ -1,6 +1,8 @@
 """The last section: where every number came from and how to get it again."""
 
+import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from fmrifm.report.content import MISSING, Code, Section, Table
@@ -15,17 +17,20 @@ _FACTS = {
     "git_commit": "commit",
 }
 DISCLAIMER = "fmrifm is a research tool. Nothing on this page is a medical diagnosis, nor a basis for one."
-_REDO = "Commands that redo these runs; give each another --out, since a run folder is never overwritten."
+_REDO = (
+    "Commands that redo this page, in order; give each another --out, since a run folder is never overwritten. The "
+    "first shows the settings with which the scans were prepared."
+)
 
 
 def provenance_section(runs: Sequence[Run]) -> Section:
     """Show versions, settings and the commands that lead here again."""
-    commands = [str(run.provenance["command"]) for run in runs if run.provenance.get("command")]
     recipes = [
         Code(caption=f"Settings of {run.stage} ({run.name}/config.yaml)", text=run.recipe, folded=True)
         for run in runs
         if run.recipe
     ]
+    commands = _commands(runs)
     redo = [Code(caption=_REDO, text="\n".join(commands))] if commands else []
     return Section(
         title="Provenance",
@@ -42,6 +47,28 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _commands(runs: Sequence[Run]) -> list[str]:
+    """What to type, as it was typed: the stores, every stage in the order in which they ran, and this report."""
+    told = [run for run in runs if run.provenance.get("command")]
+    if not told:
+        return []
+    told.sort(key=lambda run: str(run.provenance.get("started", "")))
+    stores = dict.fromkeys(str(run.provenance["store"]) for run in told if run.provenance.get("store"))
+    shown = [word for run in told for word in ("--run", _out(run))]
+    return [
+        *(shlex.join(["fmrifm", "info", store]) for store in stores),
+        *(str(run.provenance["command"]) for run in told),
+        shlex.join(["fmrifm", "report", *shown, "--out", "report.html"]),
+    ]
+
+
+def _out(run: Run) -> str:
+    """The run folder as its command named it."""
+    words = shlex.split(str(run.provenance["command"]))
+    given = [after for word, after in pairwise(words) if word == "--out"]
+    return given[-1] if given else run.name
 
 
 def _stages(runs: Sequence[Run]) -> Table:
