@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fmrifm.report.content import MISSING, Picture, number
+from fmrifm.report.figures import short
 from fmrifm.report.heatmaps import cell_text, heatmap
 from fmrifm.report.methods import method_of, sorted_methods
 from fmrifm.report.svg import FIRST, INK, MUTED, PAPER, SECOND, STYLE, WIDTH, picture
@@ -38,7 +39,7 @@ def silencing(curves: pd.DataFrame, kind: str) -> Picture:
     told = []
     for (method, rows), (colour, dash, marker) in zip(_drawn(lines), _LINES * len(lines), strict=False):
         axes.plot(100 * rows["share"], rows["value"], color=colour, ls=dash, marker=marker, ms=4, mfc=PAPER)
-        axes.lines[-1].set_label(method_of(method).name)
+        axes.lines[-1].set_label(*short([method_of(method).name]))
         told.append(f"{method_of(method).name} {_told(rows['value'])}")
     if chance.any():
         mean = curves[chance].groupby("share")["value"].mean()
@@ -107,7 +108,7 @@ def stability(pairs: Mapping[str, pd.DataFrame], over: str, detail: str = "") ->
         axes.xaxis.set_major_locator(MaxNLocator(4))
     shared.set(xlabel=f"share of the {k} leading\nregions in both {over}", xlim=(-0.05, 1.05))
     correlated.set(xlabel="rank correlation\nover regions")
-    shared.set_yticks(range(len(pairs)), list(pairs)[::-1])
+    shared.set_yticks(range(len(pairs)), short(pairs)[::-1])
     shared.set_ylim(-0.6, len(pairs) - 0.4)
     caption = (
         f"Stability over {over}: each circle is a pair of {over}{detail}; bars: means. "

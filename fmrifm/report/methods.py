@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from fmrifm.report.figures import short
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -73,7 +75,7 @@ _METHODS = {
 
 def method_of(method: str) -> Method:
     """What is known of a method by its name in the tables; a method from elsewhere keeps that name."""
-    return _METHODS.get(method) or Method(name=method, unit=f"importance by {method}", meaning="")
+    return _METHODS.get(method) or Method(name=method, unit=f"importance by {short([method])[0]}", meaning="")
 
 
 def sorted_methods(methods: Iterable[str]) -> list[str]:

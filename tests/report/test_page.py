@@ -130,6 +130,16 @@ def test_hostile_names_appear_as_text(make_run):
     assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
 
 
+@pytest.mark.parametrize("name", [HOSTILE, "海马体 左", "a" * 300])
+def test_a_hostile_method_and_two_runs_of_it_appear_as_text(make_run, name):
+    methods = ("occlusion", "fidelity", "rollout", name)
+    runs = [make_run("attribute", f"{run}{name[:40].replace('/', '')}", first=name, methods=methods) for run in "ab"]
+    parsed = Page(render(runs))
+    assert parsed.text.count(name) >= 10
+    assert len(parsed.all("script")) == 1
+    assert not any(attribute.startswith("on") for _, attributes in parsed.tags for attribute in attributes)
+
+
 def test_every_figure_has_words_and_every_table_a_caption_and_headers(page):
     parsed = Page(page)
     drawings = parsed.all("svg")
