@@ -111,7 +111,7 @@ def _attribution(run: Run) -> list[str]:
     regions, systems = by_method(region_table(run)), by_method(system_table(run))
     shown = featured(regions)
     sentences = [_leaders(method, regions[method], systems.get(method)) for method in shown]
-    return [*sentences, *(f"Checks of {sentence[0].lower()}{sentence[1:]}" for sentence in believed(run, shown))]
+    return [*sentences, *believed(run, shown)]
 
 
 def _leaders(method: str, regions: pd.DataFrame, systems: pd.DataFrame | None) -> str:

@@ -5,7 +5,7 @@ from math import isnan, nan
 
 import pandas as pd
 
-from fmrifm.attribution.sanity import FOLLOWS, verdicts
+from fmrifm.attribution.sanity import FOLLOWS, FOUND, INCOMPLETE, UNCHANGED, verdicts
 from fmrifm.report.check_figures import agreements, silencing, stability
 from fmrifm.report.content import MISSING, Picture, Section, Table, number
 from fmrifm.report.heatmaps import cell_text
@@ -43,10 +43,6 @@ _BESIDE = {
 """Checks that stand beside the ranking, and the heads of their columns; the folded table holds them all."""
 _PARTLY = 0.5
 """Rank correlation from which two orders are called alike in part: a quarter of the ranks' variance."""
-_FINDS = 0.7
-"""AUC from which a ranking is said to find what was planted."""
-_EXACT = 0.05
-"""Share of a scan's log-odds that the sum over regions may miss."""
 _HOW = (
     "The rank correlation of a ranking with that of random weights or permuted labels should be near 0; with region "
     "size, or with a region's temporal signal-to-noise (tSNR), near 1 would mean that it shows nothing else. Deletion "
@@ -65,11 +61,12 @@ def check_table(run: Run) -> pd.DataFrame | None:
 
 
 def believed(run: Run, methods: Sequence[str]) -> list[str]:
-    """What the checks say of some methods' rankings, a sentence each; none where there were no checks."""
+    """What the checks say of some methods' own rankings, in sentences; none where there were no checks."""
     checks = check_table(run)
     if checks is None:
         return []
-    return [sentence for method in methods for sentence in verdicts(checks[checks["method"] == method])]
+    own = checks[checks["check"] != "agreement"]
+    return [sentence for method in methods for sentence in verdicts(own[own["method"] == method])]
 
 
 def trust_section(run: Run) -> Section | None:
@@ -83,7 +80,7 @@ def trust_section(run: Run) -> Section | None:
     return Section(
         title="Can these rankings be trusted?",
         sentences=[] if checks is None else [_HOW],
-        points=believed(run, methods),
+        points=[] if checks is None else verdicts(checks),
         tables=tables,
         pictures=pictures,
     )
@@ -95,16 +92,18 @@ def verdict(check: str, score: Score) -> str:
     if isnan(value):
         return MISSING
     if check in ("deletion", "insertion"):
-        return "better than random" if score.ci_low > 0 else "no better than random: in doubt"
+        least = value if isnan(score.ci_low) else score.ci_low
+        return "better than random" if least > 0 else "no better than random: in doubt"
     if check == "completeness":
-        return "adds up" if value <= _EXACT else "does not add up: in doubt"
+        return "adds up" if value <= INCOMPLETE else "does not add up: in doubt"
     if check.startswith("planted"):
-        return "finds it all the same: in doubt" if value >= _FINDS else "does not find it, as it should be"
+        found = value >= FOUND and not score.ci_low <= 0.5
+        return "finds it all the same: in doubt" if found else "does not find it, as it should be"
     strong, partly = abs(value) >= FOLLOWS, abs(value) >= _PARTLY
     if check == "agreement":
-        return "agree" if value >= FOLLOWS else "agree in part" if value >= _PARTLY else "differ"
+        return "agree" if value >= UNCHANGED else "agree in part" if value >= _PARTLY else "differ"
     if check in ("randomised_weights", "permuted_labels"):
-        strong, partly = value >= FOLLOWS, value >= _PARTLY
+        strong, partly = value >= UNCHANGED, value >= _PARTLY
         return "hardly changes: in doubt" if strong else "changes in part" if partly else "changes, as it should"
     return "follows it: in doubt" if strong else "follows it in part" if partly else "something else, as it should be"
 

@@ -14,6 +14,8 @@ from fmrifm.report.trust import believed, trust_section, verdict
         ("randomised_weights", Score(-0.9), "changes, as it should"),
         ("randomised_weights", Score(0.6), "changes in part"),
         ("permuted_labels", Score(0.85), "hardly changes: in doubt"),
+        ("planted_permuted_labels", Score(0.8, 0.4, 1.0), "does not find it, as it should be"),
+        ("randomised_weights", Score(0.75), "hardly changes: in doubt"),
         ("planted_permuted_labels", Score(0.75), "finds it all the same: in doubt"),
         ("planted_randomised_weights", Score(0.5), "does not find it, as it should be"),
         ("size", Score(-0.85), "follows it: in doubt"),
@@ -56,10 +58,10 @@ def test_checks_stand_beside_each_ranking_with_words_figures_and_a_full_table(ma
 
 def test_a_ranking_that_fails_is_named_in_words(make_run):
     run = make_run("attribute")
-    (rollout,) = believed(run, ["rollout"])
-    assert rollout.startswith("Rollout: ")
-    assert "0.95" in rollout
-    assert believed(run, ["occlusion"]) == ["Occlusion: no check speaks against it."]
+    rollout, occlusion = believed(run, ["rollout", "occlusion"])
+    assert rollout.startswith("Rollout's ranking changes little when the weights are randomised (Spearman .95)")
+    assert occlusion.startswith("No check speaks against occlusion's ranking")
+    assert {rollout, occlusion} <= set(trust_section(run).points)
 
 
 def test_a_run_without_checks_says_nothing(make_run):
