@@ -58,14 +58,15 @@ _METHODS = {
     "contribution": Method(
         name="contribution",
         unit="R² lost by all other regions",
-        meaning="Contribution is what all other regions together lose in R² when a region is hidden too.",
+        meaning="Contribution is what all other regions together lose when a region is hidden too (R², summed over "
+        "them).",
         of_label=False,
     ),
     "rollout": Method(
         name="rollout",
         unit="share of attention",
         meaning="Rollout is the share of the classifier's attention that reaches a region through all "
-        "layers; it knows no label.",
+        "layers (all shares add up to 1); it knows no label.",
         of_label=False,
         tested=False,
     ),

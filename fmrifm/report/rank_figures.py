@@ -35,7 +35,7 @@ def region_ranks(regions: Mapping[str, pd.DataFrame], planted: Sequence[int]) ->
     signs = " ◆: planted." if planted else ""
     caption = (
         f"Ranks of the {_LEADERS} leading regions of every method, 1 = most important, among {len(rank)}; those that "
-        f"tell labels apart first. Darker: a better rank.{signs}"
+        f"tell labels apart first. Stronger colour: a better rank.{signs}"
     )
     return _ranks(rank.loc[order], labels, "regions", caption, _SHADES)
 
@@ -47,7 +47,7 @@ def system_ranks(systems: Mapping[str, pd.DataFrame]) -> Picture:
     asked = [method for method in rank if method_of(str(method)).of_label] or list(rank)
     rank = rank.loc[rank[asked].median(axis=1).sort_values(kind="stable").index]
     shades = ((1, 1.0), (2, 0.6), (3, 0.4), (4, 0.2))
-    caption = "Ranks of the systems by every method, 1 = most important. Darker: a better rank."
+    caption = "Ranks of the systems by every method, 1 = most important. Stronger colour: a better rank."
     return _ranks(rank, [str(name) for name in rank.index], "systems", caption, shades)
 
 

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import pytest
 
 from fmrifm.report.content import Page, Section, Table, View, number, significant
 from fmrifm.report.document import document
-from fmrifm.report.glass import glass_brain
 from fmrifm.report.page import run_page
-from fmrifm.report.view3d import interactive_map
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
@@ -78,13 +76,8 @@ def visit(browser) -> Iterator[Callable[..., Tab]]:
 
 @pytest.fixture(scope="module")
 def file(chain, tmp_path_factory) -> Path:
-    """The page over the whole chain, with a view and a glass brain, on disk."""
-    page = run_page(chain)
-    path = next(run.path for run in chain if run.stage == "attribute") / "importance.nii.gz"
-    views = [interactive_map(path, "importance by occlusion (log-odds)", "Move the cross.")]
-    pictures = [glass_brain(path, "importance by occlusion (log-odds)", "Seen through.")]
-    sections = [*page.sections, Section(title="Around the brain", pictures=pictures, views=views)]
-    return written(replace(page, sections=sections), tmp_path_factory.mktemp("page"))
+    """The page over the whole chain, on disk."""
+    return written(run_page(chain), tmp_path_factory.mktemp("page"))
 
 
 def written(page: Page, folder: Path) -> Path:

@@ -143,7 +143,7 @@ def test_a_hostile_method_and_two_runs_of_it_appear_as_text(make_run, name):
 def test_every_figure_has_words_and_every_table_a_caption_and_headers(page):
     parsed = Page(page)
     drawings = parsed.all("svg")
-    assert len(drawings) == 28
+    assert len(drawings) == 29
     assert len(parsed.all("figcaption")) == len(drawings) + len(parsed.all("iframe"))
     assert all(drawing["role"] == "img" and len(drawing["aria-label"] or "") > 20 for drawing in drawings)
     assert len(parsed.all("table")) == len(parsed.all("caption"))
