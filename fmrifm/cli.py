@@ -17,6 +17,7 @@ _NOT_FOR_USERS = (
     r"The '\w+_dataloader' does not have many workers",
     r"Experiment logs directory .* exists and is not empty",
     r"Checkpoint directory .* exists and is not empty",
+    r"You're resuming from a checkpoint that ended before the epoch ended",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
 """Warnings of Lightning about its own insides, what small data cannot help, and what a resumed run finds."""

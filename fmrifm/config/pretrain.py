@@ -118,7 +118,7 @@ class OptimConfig:
     warmup: float = 0.1
     """Share of all steps over which the learning rate rises."""
     batch_size: int = 8
-    """Windows a step on one device."""
+    """Windows a step, over all devices; `trainer.accumulate_grad_batches` computes them in so many turns."""
 
     def __post_init__(self) -> None:
         check(self.lr > 0, "optim.lr", self.lr, "a positive learning rate")
@@ -167,9 +167,12 @@ class PretrainConfig(NetworkConfig):
     seed: int = 0
     """Seed of weights, masks, windows and the validation split."""
     resume: bool = False
-    """Go on from the last checkpoint in the run folder."""
+    """Go on from the last state in the run folder; a run interrupted before its first state begins again."""
+    save_every: int = 100
+    """Steps between two states that `resume` can go on from; one is saved after every epoch too."""
     trainer: dict[str, Any] = field(default_factory=lambda: {"max_epochs": 20})
     """Options of lightning.Trainer, each reachable as --trainer.NAME."""
 
     def __post_init__(self) -> None:
         check(0 < self.validation < 1, "validation", self.validation, "a share of the subjects between 0 and 1")
+        check(self.save_every >= 1, "save_every", self.save_every, "at least 1 step")

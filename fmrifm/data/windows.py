@@ -6,7 +6,7 @@ Axes: t volumes of a window, V brain voxels.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,8 @@ class Window(NamedTuple):
     tr_s: Tensor
     """Repetition time in seconds."""
     scan: Tensor
-    """Position of the scan in the list it was drawn from."""
+    """Position of the scan in the list it was drawn from; negative where the window is a repetition that must not
+    count (`Share`)."""
 
 
 Place = tuple[int, int]
@@ -133,3 +134,45 @@ class RandomPlaces(Sampler[Place]):
         scans = rng.permutation(np.repeat(np.arange(len(self.windows)), self.per_scan))
         for scan in scans.tolist():
             yield scan, self.windows.start(scan, int(rng.integers(self.windows.n_starts(scan))))
+
+
+class Share(Sampler[Place]):
+    """One process's share of places: every `of`-th of them, from the `rank`-th on.
+
+    All shares are equally long. Where places do not suffice the last one is repeated with its scan counted from
+    the end of the list, a negative number: such a window is read, and must not count.
+
+    Args:
+        places: What to share.
+        n_scans: Scans in the list that places refer to.
+        rank: Number of the process, from 0.
+        of: Processes.
+    """
+
+    def __init__(self, places: Sampler[Place] | Sequence[Place], n_scans: int, rank: int, of: int) -> None:
+        self.places = places
+        self.n_scans = n_scans
+        self.rank = rank
+        self.of = of
+        self.epoch = 0
+        self.begun = {0: 0}
+        """Epoch that was begun before, and how many places of this share it has had: it goes on after them."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+        if isinstance(self.places, RandomPlaces):
+            self.places.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return -(-len(self.places) // self.of)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Place]:
+        return islice(self._even(), self.rank + self.begun.get(self.epoch, 0) * self.of, None, self.of)
+
+    def _even(self) -> Iterator[Place]:
+        last = None
+        for last in self.places:
+            yield last
+        if last is not None:
+            yield from repeat((last[0] - self.n_scans, last[1]), -len(self.places) % self.of)  # type: ignore[arg-type]

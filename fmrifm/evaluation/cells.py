@@ -110,6 +110,7 @@ def _pretrain(module: PretrainModule, data: PretrainData, settings: PretrainConf
         enable_progress_bar=False,
         logger=False,
         gradient_clip_val=1.0,
+        use_distributed_sampler=False,  # windows are dealt by `Share`
     )
     trainer.fit(module, datamodule=data)
     return int(trainer.global_step)

@@ -17,9 +17,9 @@ class Draw(NamedTuple):
     query: Tensor
     """Tokens to predict, shape (B, Q)."""
 
-    def rows(self, rank: int, of: int) -> "Draw":
-        """The windows of one process: every `of`-th, as Lightning deals them."""
-        return Draw(self.visible[rank::of], self.query[rank::of])
+    def rows(self, which: slice) -> "Draw":
+        """Those of some of the windows."""
+        return Draw(self.visible[which], self.query[which])
 
 
 def draw_tokens(hidden: Tensor, generator: Generator, queries: int | None = None) -> Draw:

@@ -30,6 +30,7 @@ from fmrifm.data.store import Store
 from fmrifm.errors import ConfigError, FmrifmError
 from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.splits import Fold
+from fmrifm.training.files import whole
 
 PACKAGES = (
     "fmrifm",
@@ -117,7 +118,8 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
     _check_free(path, stage, resume)
     path.mkdir(parents=True, exist_ok=True)
     settings = yaml.safe_dump(plain(asdict(config)), sort_keys=False)  # type: ignore[call-overload]
-    (path / "config.yaml").write_text(settings)
+    with whole(path / "config.yaml") as partial:
+        partial.write_text(settings)
     store.scans.to_csv(path / "scans.tsv", sep="\t", index=False)
     started, clock = datetime.now(UTC), time.monotonic()
     try:
@@ -243,4 +245,5 @@ def _to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, default=str))
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, default=str))

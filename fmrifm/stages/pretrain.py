@@ -1,7 +1,7 @@
 """`fmrifm pretrain`: masked reconstruction on every scan of a store.
 
 Leaves in the run folder, besides what every run holds: checkpoints/best and last (safetensors),
-checkpoints/resume.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one held-out volume),
+checkpoints/resume.ckpt and previous.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one held-out volume),
 time_course.npz (one region of a held-out scan, hidden whole).
 """
 
@@ -26,16 +26,18 @@ from fmrifm.masking import masker_for
 from fmrifm.stages.folder import RunFolder, check_same_settings, run_folder
 from fmrifm.stages.inputs import long_enough
 from fmrifm.training.assembly import assemble
-from fmrifm.training.callbacks import RESUME, SaveWeights, resume_file
+from fmrifm.training.callbacks import SaveWeights
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 from fmrifm.training.compiled import compile_blocks
 from fmrifm.training.datamodule import split_subjects
 from fmrifm.training.logs import continued_log
 from fmrifm.training.population import fit_population
+from fmrifm.training.resume import RESUME, SaveState, StateFiles, state_file
 from fmrifm.training.trainer import make_trainer
 
 _MAY_DIFFER = (
-    "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing", "trainer",
+    "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing", "save_every",
+    "trainer",
 )  # fmt: skip
 """Settings that may change where a run is resumed: the weights do not depend on them, but for rounding."""
 
@@ -52,8 +54,7 @@ def pretrain(config: PretrainConfig) -> Path:
         ConfigError: `resume` with other settings than those of the run.
     """
     store = Store(config.store)
-    if config.resume:
-        check_same_settings(config, _MAY_DIFFER)
+    resume = _state(config) if config.resume else None
     with run_folder("pretrain", config, store, resume=config.resume) as run:
         L.seed_everything(config.seed, verbose=False)
         scans = long_enough(store, config.tokens.window_volumes)
@@ -64,7 +65,6 @@ def pretrain(config: PretrainConfig) -> Path:
                 (("train", train), ("held", held))}  # fmt: skip
         module, data = assemble(store, config, keys["train"], keys["held"])
         describe = _describer(config, store, module.model, keys["train"], subjects=(*train, *held))
-        resume = _resume_path(config, run)
         if resume is None:
             fit_population(module.model, data.train, config.seed)
         if config.model.compile:
@@ -80,15 +80,18 @@ def pretrain(config: PretrainConfig) -> Path:
 
 def _trainer(config: PretrainConfig, run: RunFolder, describe: Callable[[Mapping[str, Any]], Pretrained]) -> L.Trainer:
     logs: dict[str, Any] = {"save_dir": run.path, "name": "logs", "version": ""}
-    callbacks = [SaveWeights(run.checkpoints, describe), resume_file(run.checkpoints), LearningRateMonitor("step")]
+    state = SaveState(run.checkpoints, config.save_every)
+    callbacks = [SaveWeights(run.checkpoints, describe), state, LearningRateMonitor("step")]
     given = config.trainer.get("callbacks") or []
     return make_trainer(
         {**config.trainer, "callbacks": [*callbacks, *(given if isinstance(given, list) else [given])]},
         gradient_clip_val=1.0,
+        use_distributed_sampler=False,  # windows are dealt by `Share`
         log_every_n_steps=10,
         logger=[CSVLogger(**logs), TensorBoardLogger(**logs)],
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        plugins=[StateFiles()],
     )
 
 
@@ -115,12 +118,14 @@ def _describer(
     return describe
 
 
-def _resume_path(config: PretrainConfig, run: RunFolder) -> Path | None:
-    if not config.resume:
-        return None
-    if not (path := run.checkpoints / f"{RESUME}.ckpt").is_file():
-        raise CheckpointError(f"{path}: missing, so there is nothing to resume. Start without --resume.")
-    return path
+def _state(config: PretrainConfig) -> Path | None:
+    """The state to go on from; None where the run was interrupted before it had saved one, and begins again."""
+    check_same_settings(config, _MAY_DIFFER)
+    folder = Path(config.out) / "checkpoints"
+    found = state_file(folder)
+    if found is None and not folder.with_name("config.yaml").is_file():
+        raise CheckpointError(f"{folder / RESUME}: missing, so there is nothing to resume. Start without --resume.")
+    return found
 
 
 def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]) -> None:

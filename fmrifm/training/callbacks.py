@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 
 from fmrifm.training.checkpoint import Pretrained, save_pretrained
-
-RESUME = "resume"
 
 
 class SaveWeights(Callback):
@@ -43,8 +41,3 @@ class SaveWeights(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self.best = state_dict["best"]
-
-
-def resume_file(folder: Path) -> ModelCheckpoint:
-    """Lightning's own file for `--resume`: optimiser, schedule and loops; rewritten every epoch."""
-    return ModelCheckpoint(dirpath=folder, filename=RESUME, enable_version_counter=False, save_on_train_epoch_end=False)

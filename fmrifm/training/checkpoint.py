@@ -25,6 +25,7 @@ from fmrifm.data.grid import Grid
 from fmrifm.errors import CheckpointError
 from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.model.tokens import tokenizer_for
+from fmrifm.training.files import whole
 
 FORMAT = 2
 NORMALISATION = "per-voxel z-score over time, within the scan"
@@ -106,11 +107,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str
     """Write `path`.safetensors and `path`.json; a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     weights, sidecar = path.with_name(f"{path.name}.safetensors"), path.with_name(f"{path.name}.json")
-    partial = weights.with_suffix(".partial")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
-    partial.replace(weights)
-    partial.write_text(json.dumps(content, indent=1))
-    partial.replace(sidecar)
+    with whole(weights) as partial:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    with whole(sidecar) as partial:
+        partial.write_text(json.dumps(content, indent=1))
     return weights
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import pandas as pd
-from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -17,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from fmrifm.config import DataConfig
 from fmrifm.data.resident import Places, ResidentScans, free_bytes, may_reside, resident_bytes
 from fmrifm.data.store import Store
-from fmrifm.data.windows import Place, RandomPlaces, Window, Windows
+from fmrifm.data.windows import Place, RandomPlaces, Share, Window, Windows
+from fmrifm.errors import ConfigError
 
 _VALIDATION_WINDOWS = 4
 """Windows a held-out scan, evenly spaced: enough to rank epochs, few enough to stay quick."""
@@ -40,6 +40,23 @@ def split_subjects(scans: pd.DataFrame, validation: float, seed: int) -> tuple[l
     return sorted(subjects[order[held:]].tolist()), sorted(subjects[order[:held]].tolist())
 
 
+def device_share(batch_size: int, trainer: L.Trainer) -> int:
+    """Windows that one device takes at once, so that a step has `batch_size` of them over all devices and parts.
+
+    Raises:
+        ConfigError: They cannot be dealt evenly.
+    """
+    devices, parts = trainer.world_size, trainer.accumulate_grad_batches
+    if batch_size % (together := devices * parts):
+        below = batch_size // together * together
+        would = f"{below} or {below + together}" if below else f"{together}"
+        raise ConfigError(
+            f"optim.batch_size is {batch_size}; expected a multiple of {together}, for {devices} device(s) that take "
+            f"{parts} turn(s) a step (trainer.accumulate_grad_batches). {would} would do."
+        )
+    return batch_size // together
+
+
 class PretrainData(L.LightningDataModule):
     """Windows at random starts for training, evenly spaced ones for validation.
 
@@ -49,7 +66,7 @@ class PretrainData(L.LightningDataModule):
         validation: Keys of held-out scans.
         config: How windows are drawn and read.
         volumes: Length of a window.
-        batch_size: Windows a step on one device.
+        batch_size: Windows a step, over all devices.
         seed: Seed of starts and order.
     """
 
@@ -97,8 +114,15 @@ class PretrainData(L.LightningDataModule):
         return batch if isinstance(batch, Window) else self.resident[self.trainer.training].windows(batch)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Random windows, the last incomplete batch included."""
-        return self._loader(self.train, sampler=self.places)
+        """Random windows, the last incomplete batch included; an epoch that was interrupted goes on where it was."""
+        share = self._share(self.train, self.places)
+        loader = self._loader(self.train, share)
+        if self.trainer is not None and (fit := self.trainer.fit_loop).restarting:
+            epoch, done = self.trainer.current_epoch, fit.epoch_loop.batch_progress.current.ready
+            if done < len(loader):  # else the epoch was complete
+                share.begun = {epoch: done * self.windows_at_once}
+            share.set_epoch(epoch)  # Lightning does so once workers have begun to read
+        return loader
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The same evenly spaced windows in every epoch."""
@@ -107,16 +131,24 @@ class PretrainData(L.LightningDataModule):
             for scan in range(len(self.validation))
             for place in self.validation.cover(scan, most=_VALIDATION_WINDOWS)
         ]
-        return self._loader(self.validation, sampler=places)
+        return self._loader(self.validation, self._share(self.validation, places))
 
-    def _loader(self, windows: Windows, sampler: Sampler[Place] | list[Place]) -> DataLoader[Any]:
+    @property
+    def windows_at_once(self) -> int:
+        """Windows that one device takes at once."""
+        return self.batch_size if self.trainer is None else device_share(self.batch_size, self.trainer)
+
+    def _share(self, windows: Windows, places: Sampler[Place] | list[Place]) -> Share:
+        rank, of = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        return Share(places, len(windows), rank, of)
+
+    def _loader(self, windows: Windows, share: Share) -> DataLoader[Any]:
         data: Dataset[Any] = Places() if self.resident else windows
-        if self.trainer is not None and self.trainer.world_size > 1:
-            # Dealt in turn, and not shuffled once more, as Lightning would: each window then meets the same mask.
-            sampler = DistributedSamplerWrapper(
-                sampler, self.trainer.world_size, self.trainer.global_rank, shuffle=False
-            )
         workers = 0 if self.resident else self.config.workers  # with places alone there is nothing to read ahead
         return DataLoader(
-            data, batch_size=self.batch_size, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
+            data,
+            batch_size=self.windows_at_once,
+            sampler=share,
+            num_workers=workers,
+            persistent_workers=workers > 0,
         )

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
 
+from fmrifm.training.files import whole
+
 
 @contextmanager
 def continued_log(folder: Path) -> Iterator[None]:
@@ -20,10 +22,12 @@ def continued_log(folder: Path) -> Iterator[None]:
 
 @rank_zero_only
 def _join(parts: list[Path], into: Path) -> None:
-    tables = [pd.read_csv(part) for part in parts if part.is_file()]
-    for part in parts:
-        part.unlink(missing_ok=True)
+    tables = [pd.read_csv(part) for part in parts if part.is_file() and part.stat().st_size]
     if tables:
         # The steps between the last checkpoint and the interruption are run, and logged, again.
         kept = [table[table["step"] < after["step"].min()] for table, after in pairwise(tables)]
-        pd.concat([*kept, tables[-1]]).to_csv(into, index=False)
+        with whole(into) as partial:
+            pd.concat([*kept, tables[-1]]).to_csv(partial, index=False)
+    for part in parts:
+        if part != into:
+            part.unlink(missing_ok=True)

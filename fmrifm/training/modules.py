@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from fmrifm.config import LossConfig, OptimConfig
 from fmrifm.data.windows import Window
@@ -33,7 +33,7 @@ class PretrainModule(L.LightningModule):
         seed: Seed of masks and draws, which differ between windows, epochs and steps, however many processes there are.
     """
 
-    generator: Generator
+    generator: torch.Generator
 
     def __init__(
         self,
@@ -59,28 +59,29 @@ class PretrainModule(L.LightningModule):
         self.generator = torch.Generator(self.device)
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
-        """Loss of the drawn hidden tokens."""
+        """Loss of the drawn hidden tokens: a mean over the windows of all processes, whose gradients are averaged."""
         # Every step has a seed of its own, so that a resumed run needs no state of any process.
-        step = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
-        self.generator.manual_seed(int(step.generate_state(1)[0]))
-        drawn, hidden = self._draw(self.masker, len(batch.signal), self.generator, self.queries)
-        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
-        exact = reconstruction._replace(prediction=reconstruction.prediction.float())
-        loss, parts = reconstruction_loss(exact, self.model.tokenizer, self.loss)
-        self.log("train/loss", loss, prog_bar=True)
+        step, part = divmod(batch_idx, self.trainer.accumulate_grad_batches)
+        seeds = np.random.SeedSequence([self.seed, self.current_epoch, step])
+        self.generator.manual_seed(int(seeds.generate_state(1)[0]))
+        hidden = self.masker(self.optim.batch_size, self.generator)
+        drawn = self._ours(draw_tokens(hidden, self.generator, self.queries), len(batch.signal), part)
+        reconstruction = self._reconstruct(batch, drawn)
+        loss, parts = reconstruction_loss(reconstruction, self.model.tokenizer, self.loss, self._total)
+        self.log("train/loss", self._total(loss), prog_bar=True)
         if len(parts) > 1:
-            self.log_dict({f"train/loss_{name}": part for name, part in parts.items()})
+            self.log_dict({f"train/loss_{name}": self._total(part) for name, part in parts.items()})
         self.log("train/hidden_share", hidden_share(hidden, self.model.tokenizer.pool))
         if self.masker.learns:
-            self._tell_masker(exact)
-        return loss
+            self._tell_masker(reconstruction)
+        return loss * self.trainer.world_size
 
     @torch.no_grad()
     def _tell_masker(self, reconstruction: Reconstruction) -> None:
         """Let the masker know, on every process the same, how well each region was predicted on all of them."""
         parts = squares(reconstruction, self.model.tokenizer)
         sums_2R = torch.stack([parts.voxel_left.sum(dim=0), parts.voxel_total.sum(dim=0)])
-        self.masker.update(*self.trainer.strategy.reduce(sums_2R, reduce_op="sum"))
+        self.masker.update(*self._total(sums_2R))
 
     def on_validation_epoch_start(self) -> None:
         """Start the same masks and empty sums."""
@@ -89,25 +90,40 @@ class PretrainModule(L.LightningModule):
 
     def validation_step(self, batch: Window) -> None:
         """Predict as many hidden tokens as every window has, and add up what is left unexplained."""
-        drawn, _ = self._draw(self.build_masker(self.model.tokenizer.pool), len(batch.signal), self._validation)
-        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
-        parts = squares(reconstruction._replace(prediction=reconstruction.prediction.float()), self.model.tokenizer)
+        windows = self.optim.batch_size // self.trainer.accumulate_grad_batches
+        hidden = self.build_masker(self.model.tokenizer.pool)(windows, self._validation)
+        drawn = self._ours(draw_tokens(hidden, self._validation), len(batch.signal))
+        parts = squares(self._reconstruct(batch, drawn), self.model.tokenizer)
         self._sums += torch.stack([part.sum() for part in parts])
 
     def on_validation_epoch_end(self) -> None:
         """R2 against the trivial predictor, over all held-out windows of all processes."""
-        left, total, region_left, region_total = self.trainer.strategy.reduce(self._sums, reduce_op="sum")
+        left, total, region_left, region_total = self._total(self._sums)
         self.log("val/r2_voxel", 1 - left / total, prog_bar=True, sync_dist=True)
         self.log("val/r2_region", 1 - region_left / region_total, prog_bar=True, sync_dist=True)
 
-    def _draw(
-        self, masker: Masker, batch: int, generator: Generator, queries: int | None = None
-    ) -> tuple[Draw, Tensor]:
-        """Draw for the windows of all processes and keep our own, so that masks do not depend on how many there are."""
-        hidden = masker(batch * self.trainer.world_size, generator)
-        drawn = draw_tokens(hidden, generator, queries)
-        return drawn.rows(self.global_rank, self.trainer.world_size), hidden
+    def _ours(self, drawn: Draw, windows: int, part: int = 0) -> Draw:
+        """Of what was drawn for a step on all processes, what our windows of its `part`-th turn take.
+
+        A loader deals windows to processes in turn, so masks do not depend on how many there are.
+        """
+        of, parts = self.trainer.world_size, self.trainer.accumulate_grad_batches
+        first = part * (self.optim.batch_size // parts) + self.global_rank
+        return drawn.rows(slice(first, first + windows * of, of))
+
+    def _reconstruct(self, batch: Window, drawn: Draw) -> Reconstruction:
+        """Predict in float32; windows that only fill up a share do not count."""
+        reconstruction = self.model(batch.signal, batch.covered, batch.tr_s, drawn)
+        counts = reconstruction.weight & (batch.scan >= 0)[:, None, None]
+        return reconstruction._replace(prediction=reconstruction.prediction.float(), weight=counts)
+
+    def _total(self, values: Tensor) -> Tensor:
+        """Add up over all processes, without a gradient."""
+        return self.trainer.strategy.reduce(values.detach().clone(), reduce_op="sum")
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over all steps of the run."""
-        return adamw(self.model, self.optim, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        # To count them Lightning opens the loader before it knows where a resumed run goes on: open it again then.
+        self.trainer.fit_loop._combined_loader = None
+        return adamw(self.model, self.optim, steps)

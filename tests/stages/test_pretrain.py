@@ -120,15 +120,17 @@ def test_another_seed_gives_other_weights(pretrain_settings, undisturbed, tmp_pa
     assert not torch.equal(other["model.encoder.embed.weight"], weights(undisturbed)["model.encoder.embed.weight"])
 
 
-@pytest.mark.parametrize(("epoch", "batch", "workers"), [(1, 0, 0), (1, 1, 0), (2, 1, 1)])
+@pytest.mark.parametrize(
+    ("epoch", "batch", "every", "workers"), [(0, 0, 1, 0), (1, 0, 9, 0), (1, 1, 1, 0), (2, 0, 9, 1), (2, 2, 1, 1)]
+)
 def test_an_interrupted_run_ends_like_an_undisturbed_one(
-    pretrain_settings, undisturbed, tmp_path, epoch, batch, workers
+    pretrain_settings, undisturbed, tmp_path, epoch, batch, every, workers
 ):
-    run, data = tmp_path / "run", DataConfig(windows_per_scan=1, workers=workers)
+    run, changes = tmp_path / "run", {"data": DataConfig(windows_per_scan=1, workers=workers), "save_every": every}
     with pytest.raises(PowerCutError):
-        pretrain(pretrain_settings(run, {"callbacks": PowerCut(epoch, batch)}, data=data))
+        pretrain(pretrain_settings(run, {"callbacks": PowerCut(epoch, batch)}, **changes))
     assert not (run / "provenance.json").exists()
-    pretrain(pretrain_settings(run, resume=True, data=data))
+    pretrain(pretrain_settings(run, resume=True, **changes))
     assert_same_weights(run, undisturbed)
     assert (run / "metrics.json").read_text() == (undisturbed / "metrics.json").read_text()
     logs = [pd.read_csv(path / "logs" / "metrics.csv") for path in (run, undisturbed)]

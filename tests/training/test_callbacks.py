@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from fmrifm.training.callbacks import SaveWeights, resume_file
+from fmrifm.training.callbacks import SaveWeights
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 
 
@@ -45,8 +45,3 @@ def test_the_best_score_survives_a_resume(saver, tmp_path):
 def test_only_the_first_process_writes_and_only_in_training(saver, tmp_path, state):
     saver.on_validation_end(after(0, 0.5, **state), None)
     assert not list(tmp_path.iterdir())
-
-
-def test_there_is_one_resume_file_whatever_the_scores(tmp_path):
-    file = resume_file(tmp_path)
-    assert (file.filename, file.save_top_k, file.monitor) == ("resume", 1, None)

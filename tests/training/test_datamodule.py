@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 
 from fmrifm.config import DataConfig
 from fmrifm.data.windows import Place, Window
+from fmrifm.errors import ConfigError
 from fmrifm.training.datamodule import PretrainData, split_subjects
 
 SCANS = pd.DataFrame({"scan": [f"{s}{r}" for s in "abcdefghij" for r in "12"], "subject": [*"aabbccddeeffgghhiijj"]})
@@ -53,17 +54,55 @@ def test_validation_sees_the_same_windows_of_each_held_out_scan_in_every_epoch(d
     assert torch.equal(first, torch.stack(expected))
 
 
+def process(rank: int, of: int, *, parts: int = 1, **loops: Any) -> Any:
+    """What the data see of a Trainer on one of several devices."""
+    fit = SimpleNamespace(**{"restarting": False, **loops})
+    known = {"world_size": of, "global_rank": rank, "accumulate_grad_batches": parts, "current_epoch": 7}
+    return SimpleNamespace(fit_loop=fit, **known)
+
+
 def test_two_processes_read_in_turn_the_windows_that_one_reads(data):
     """Masks are drawn for the windows of both and dealt in turn, too, so each window meets the mask it would on one."""
     halves = []
     for rank in (0, 1):
-        data.trainer = SimpleNamespace(world_size=2, global_rank=rank)
+        data.trainer = process(rank, of=2)
         loader = data.train_dataloader()
         loader.sampler.set_epoch(7)  # as Lightning does before an epoch
+        assert loader.batch_size == 2
         halves.append(torch.cat([batch.signal for batch in loader]))
     data.places.set_epoch(7)
     whole = torch.stack([data.train[place].signal for place in data.places])
     assert torch.equal(torch.stack(halves, dim=1).flatten(0, 1), whole)
+
+
+@pytest.mark.parametrize("of", [1, 2, 4])
+def test_every_window_counts_once_however_many_processes_there_are(data, of):
+    counted = []
+    for rank in range(of):
+        data.trainer = process(rank, of)
+        batches = list(data.train_dataloader())
+        assert len(batches) == 3  # the ten windows by four, the same number on each
+        scans = torch.cat([batch.scan for batch in batches])
+        counted += scans[scans >= 0].tolist()
+    assert sorted(counted) == sorted(2 * [0, 1, 2, 3, 4])
+
+
+def test_an_interrupted_epoch_goes_on_where_it_was_and_the_next_is_whole(data):
+    done = SimpleNamespace(batch_progress=SimpleNamespace(current=SimpleNamespace(ready=2)))
+    for rank in (0, 1):
+        data.trainer = process(rank, 2, restarting=True, epoch_loop=done)
+        loader = data.train_dataloader()
+        assert len(loader) == 3
+        for epoch, had in ((7, 4), (7, 4), (8, 0)):  # a loader with workers may begin twice
+            loader.sampler.set_epoch(epoch)
+            assert list(loader.sampler) == list(data.places)[rank::2][had:]
+
+
+def test_a_step_that_devices_cannot_share_says_which_would_do(data):
+    for (of, parts), would in {(3, 1): "3 or 6 would do", (2, 4): "8 would do"}.items():
+        data.trainer = process(0, of, parts=parts)
+        with pytest.raises(ConfigError, match=rf"batch_size is 4; expected a multiple of {of * parts}.* {would}"):
+            data.train_dataloader()
 
 
 class Batches(Callback):
@@ -135,6 +174,9 @@ class Noted(Sampler[Place]):
         for place in self.places:
             self.asked.append(place)
             yield place
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 def test_workers_live_through_the_epochs_and_read_ahead(store) -> None:

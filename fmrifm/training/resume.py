@@ -1,0 +1,104 @@
+"""What `--resume` goes on from: the state of a run, saved every so many steps, whole.
+
+    resume.ckpt      the newest state: weights, optimiser, schedule, masker, place in the epoch
+    previous.ckpt    the one before
+
+Masks and windows are drawn by seed, epoch and step, so that no generator need be saved.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+from rich.console import Console
+
+from fmrifm.errors import CheckpointError, ConfigError
+from fmrifm.training.files import whole
+
+RESUME, PREVIOUS = "resume.ckpt", "previous.ckpt"
+
+
+class StateFiles(TorchCheckpointIO):
+    """Lightning's checkpoint files, put in place when they are complete and on the disk, the one before kept."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write one."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path, path.with_name(PREVIOUS)) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
+
+
+class SaveState(Checkpoint):
+    """Save the state every so many steps and after every epoch's validation.
+
+    No state is saved between a step and the validation that is due after it: such a run would go on without it.
+
+    Args:
+        folder: Where to write.
+        every: Steps between two states.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.path = folder / RESUME
+        self.every = every
+        self.saved = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count from where the run goes on."""
+        self.saved = trainer.global_step
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
+        """Save where it is time, between two steps of the optimiser."""
+        done = batch[-1] + 1
+        between = done % trainer.accumulate_grad_batches == 0 and done % trainer.val_check_batch > 0
+        if between and trainer.global_step - self.saved >= self.every:
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save after the validation that ends an epoch."""
+        if not trainer.sanity_checking and trainer.is_last_batch:
+            self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Save, with the curve up to here; every process takes part."""
+        for logger in trainer.loggers:
+            logger.save()
+        trainer.save_checkpoint(self.path)
+        self.saved = trainer.global_step
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note in how many parts a step was computed: the place in the epoch is counted in them."""
+        checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with another number of parts.
+
+        Raises:
+            ConfigError: It is another.
+        """
+        begun, now = checkpoint["accumulate_grad_batches"], trainer.accumulate_grad_batches
+        if begun != now:
+            raise ConfigError(
+                f"trainer.accumulate_grad_batches is {now}; expected {begun}, with which the run was begun, since its "
+                "place in the epoch is counted so. Go on with that."
+            )
+
+
+def state_file(folder: Path) -> Path | None:
+    """Find the newest complete state in a run's `checkpoints` folder, or None where none was saved.
+
+    Raises:
+        CheckpointError: There are states, and none is complete.
+    """
+    found = [path for path in (folder / RESUME, folder / PREVIOUS) if path.is_file()]
+    complete = [path for path in found if zipfile.is_zipfile(path)]
+    if found and not complete:
+        raise CheckpointError(f"{found[0]}: damaged, and no other state is there. Start again with another --out.")
+    if found and found[0] != complete[0]:
+        Console(stderr=True).print(f"{found[0]} is damaged; the run goes on from {complete[0].name}.", highlight=False)
+    return complete[0] if complete else None

@@ -1,0 +1,71 @@
+from typing import Any
+
+import pytest
+import torch
+
+from fmrifm.errors import CheckpointError, ConfigError
+from fmrifm.training.resume import SaveState, StateFiles, state_file
+
+
+class Steps:
+    """What the callback sees of a Trainer; keeps the steps at which a state was saved."""
+
+    def __init__(self, parts: int = 1, validate_every: int = 10) -> None:
+        self.accumulate_grad_batches, self.val_check_batch = parts, validate_every
+        self.global_step, self.loggers, self.saved = 0, [], []
+        self.sanity_checking, self.is_last_batch = False, False
+
+    def save_checkpoint(self, path: Any) -> None:
+        self.saved.append(self.global_step)
+
+    def run(self, callback: SaveState, batches: int) -> list[int]:
+        callback.on_train_start(self, None)
+        for batch in range(batches):
+            self.global_step = (batch + 1) // self.accumulate_grad_batches
+            callback.on_train_batch_end(self, None, None, None, batch)
+            if (batch + 1) % self.val_check_batch == 0:
+                callback.on_validation_end(self, None)
+        return self.saved
+
+
+def test_states_are_saved_every_so_many_steps_but_not_before_a_validation(tmp_path):
+    assert Steps().run(SaveState(tmp_path, 3), 14) == [3, 6, 9, 12]
+    assert Steps().run(SaveState(tmp_path, 5), 14) == [5, 11]
+    assert Steps(validate_every=4).run(SaveState(tmp_path, 4), 12) == [5, 9]
+
+
+def test_no_state_is_saved_between_the_turns_of_a_step(tmp_path):
+    assert Steps(parts=3, validate_every=30).run(SaveState(tmp_path, 2), 14) == [2, 4]
+
+
+def test_a_state_follows_the_validation_that_ends_an_epoch(tmp_path):
+    steps, callback = Steps(), SaveState(tmp_path, 100)
+    for steps.is_last_batch in (False, True):
+        callback.on_validation_end(steps, None)
+    assert steps.saved == [0]
+
+
+def test_another_number_of_turns_is_refused(tmp_path):
+    callback, checkpoint = SaveState(tmp_path, 1), {}
+    callback.on_save_checkpoint(Steps(parts=2), None, checkpoint)
+    callback.on_load_checkpoint(Steps(parts=2), None, checkpoint)
+    with pytest.raises(ConfigError, match=r"accumulate_grad_batches is 1; expected 2, with which the run was begun"):
+        callback.on_load_checkpoint(Steps(), None, checkpoint)
+
+
+def test_the_newest_complete_state_is_found(tmp_path, capsys):
+    assert state_file(tmp_path) is None
+    path = tmp_path / "resume.ckpt"
+    for step in (1, 2):
+        StateFiles().save_checkpoint({"step": step}, path)
+    assert state_file(tmp_path) == path
+    assert torch.load(path, weights_only=True) == {"step": 2}
+    path.write_bytes(path.read_bytes()[:-20])
+    found = state_file(tmp_path)
+    assert torch.load(found, weights_only=True) == {"step": 1}
+    assert "resume.ckpt is damaged; the run goes on from previous.ckpt" in " ".join(capsys.readouterr().err.split())
+    path.unlink()  # the power went between the two renamings
+    assert state_file(tmp_path) == found
+    found.write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"previous\.ckpt: damaged, and no other state is there"):
+        state_file(tmp_path)
