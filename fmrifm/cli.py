@@ -35,7 +35,7 @@ def run() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one stage; return 0, or 2 after an error that the user can fix."""
+    """Run one stage; return 0, 2 after an error that the user can fix, or 75 where a scheduler stopped it."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())  # noqa: T201
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_stage(command)(parse(command, options)))  # noqa: T201
     except FmrifmError as error:  # anything else is our bug and keeps its traceback
         print(f"fmrifm {command}: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+        return error.exit_code
     return 0
 
 

@@ -13,6 +13,9 @@ _NAMED = 5
 class FmrifmError(Exception):
     """Base of every error that a user can fix."""
 
+    exit_code = 2
+    """What the command line returns."""
+
 
 class ConfigError(FmrifmError):
     """A setting, recipe or command-line option is wrong."""
@@ -28,6 +31,13 @@ class AtlasError(FmrifmError):
 
 class CheckpointError(FmrifmError):
     """A run folder or checkpoint is missing, incomplete or of another format."""
+
+
+class StoppedError(FmrifmError):
+    """A scheduler asked the process to stop; its state is saved."""
+
+    exit_code = 75
+    """EX_TEMPFAIL of sysexits.h: the same command may be tried again."""
 
 
 def some(examples: Sequence[str]) -> str:

@@ -102,19 +102,24 @@ def test_two_processes_train_together_and_nothing_but_progress_is_printed(words:
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_masks_on_one_process_and_on_two(words: list[str], tmp_path: Path) -> None:
-    """Weights that stand still are scored the same only if every held-out window is masked and drawn the same."""
-    scores = []
-    for devices, batch in ((1, 4), (2, 2)):
+def test_two_processes_learn_what_one_learns(words: list[str], tmp_path: Path) -> None:
+    """Gloo on the processor. Epochs end with shares that must be filled up, and windows differ in covered voxels."""
+    logs = []
+    losses = ["--loss.region", "0.5", "--loss.connectivity", "0.5"]
+    for devices in (1, 2):
         out = tmp_path / f"{devices}"
-        still = ["--optim.lr", "1e-30", "--optim.batch_size", str(batch), "--trainer.max_epochs", "1"]
-        command = [*words, "--out", str(out), "--trainer.devices", str(devices), *still]
+        steps = ["--optim.batch_size", "4", "--trainer.max_epochs", "25", "--trainer.log_every_n_steps", "1"]
+        command = [*words, "--out", str(out), "--trainer.devices", str(devices), *steps, *losses]
         done = subprocess.run([sys.executable, "-m", "fmrifm", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        log = pd.read_csv(out / "logs" / "metrics.csv")
-        scores.append(log[["val/r2_voxel", "val/r2_region"]].dropna().to_numpy())
-    assert scores[0].any()
-    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+        logs.append(pd.read_csv(out / "logs" / "metrics.csv").set_index("step").sort_index())
+    curves = [name for name in logs[0] if name.startswith(("train/loss", "val/r2"))]
+    assert len(curves) == 6
+    for name in curves:
+        one, two = (log[name].dropna() for log in logs)
+        assert len(one) >= (50 if name.startswith("train") else 25)
+        assert one.nunique() > 20
+        pd.testing.assert_series_equal(one, two, atol=1e-5, rtol=0)
 
 
 def test_the_overview_needs_no_pytorch() -> None:

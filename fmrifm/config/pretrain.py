@@ -119,11 +119,14 @@ class OptimConfig:
     """Share of all steps over which the learning rate rises."""
     batch_size: int = 8
     """Windows a step, over all devices; `trainer.accumulate_grad_batches` computes them in so many turns."""
+    broken_steps: int = 10
+    """Steps in a row that are left out because their gradient is no number; one more ends a pretraining."""
 
     def __post_init__(self) -> None:
         check(self.lr > 0, "optim.lr", self.lr, "a positive learning rate")
         check(0 <= self.warmup < 1, "optim.warmup", self.warmup, "a share of the steps below 1")
         check(self.batch_size >= 1, "optim.batch_size", self.batch_size, "at least 1 window")
+        check(self.broken_steps >= 0, "optim.broken_steps", self.broken_steps, "0 or more steps")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,10 @@ from fmrifm.model.heads import ScanClassifier
 from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.training.assembly import assemble
 from fmrifm.training.datamodule import PretrainData
+from fmrifm.training.guard import SkipBroken
 from fmrifm.training.modules import PretrainModule
 from fmrifm.training.population import fit_population
-from fmrifm.training.trainer import make_trainer
+from fmrifm.training.trainer import OWN_SHARES, make_trainer
 
 _TESTED_WITH: tuple[MaskKind, ...] = ("random", "region")
 """Masks under which all are tested, whatever they were trained with."""
@@ -102,7 +103,8 @@ def classify(
 def _pretrain(module: PretrainModule, data: PretrainData, settings: PretrainConfig) -> int:
     fit_population(module.model, data.train, settings.seed)
     trainer = make_trainer(
-        settings.trainer,
+        {**settings.trainer, **OWN_SHARES},
+        callbacks=[SkipBroken(data.train.scans, settings.optim.broken_steps)],
         max_epochs=-1,
         limit_val_batches=0,
         enable_checkpointing=False,
@@ -110,7 +112,6 @@ def _pretrain(module: PretrainModule, data: PretrainData, settings: PretrainConf
         enable_progress_bar=False,
         logger=False,
         gradient_clip_val=1.0,
-        use_distributed_sampler=False,  # windows are dealt by `Share`
     )
     trainer.fit(module, datamodule=data)
     return int(trainer.global_step)

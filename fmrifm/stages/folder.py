@@ -24,12 +24,14 @@ from typing import Any, Protocol
 
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
+from safetensors import SafetensorError
 
 from fmrifm.atlas import Atlas
 from fmrifm.data.store import Store
 from fmrifm.errors import ConfigError, FmrifmError
 from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.splits import Fold
+from fmrifm.training.faults import no_room
 from fmrifm.training.files import whole
 
 PACKAGES = (
@@ -126,6 +128,13 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
         yield run
     except FmrifmError:
         _withdraw(path)
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if no_room(error):
+            raise ConfigError(
+                f"{path}: no room left on its disk, or in its quota. Files that were complete are as they were. "
+                f"Make room, or choose another --out{_hint(stage)}."
+            ) from error
         raise
     if not run.finished:
         return

@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fmrifm.config import PretrainConfig
@@ -29,11 +29,13 @@ from fmrifm.training.assembly import assemble
 from fmrifm.training.callbacks import SaveWeights
 from fmrifm.training.checkpoint import Pretrained, load_pretrained
 from fmrifm.training.compiled import compile_blocks
-from fmrifm.training.datamodule import split_subjects
+from fmrifm.training.datamodule import device_share, split_subjects
+from fmrifm.training.faults import TellWhatFits, in_words
+from fmrifm.training.guard import SkipBroken
 from fmrifm.training.logs import continued_log
 from fmrifm.training.population import fit_population
 from fmrifm.training.resume import RESUME, SaveState, StateFiles, state_file
-from fmrifm.training.trainer import make_trainer
+from fmrifm.training.trainer import OWN_SHARES, make_trainer
 
 _MAY_DIFFER = (
     "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing", "save_every",
@@ -51,7 +53,8 @@ def pretrain(config: PretrainConfig) -> Path:
     Raises:
         DataError: The store is none, or has too few scans that are long enough.
         CheckpointError: `resume` without a run to go on with.
-        ConfigError: `resume` with other settings than those of the run.
+        ConfigError: `resume` with other settings than those of the run, or the devices, memory or disk do not suffice.
+        StoppedError: A scheduler asked for it; the state is saved.
     """
     store = Store(config.store)
     resume = _state(config) if config.resume else None
@@ -69,8 +72,11 @@ def pretrain(config: PretrainConfig) -> Path:
             fit_population(module.model, data.train, config.seed)
         if config.model.compile:
             compile_blocks(module.model)
-        trainer = _trainer(config, run, describe)
-        with continued_log(run.path / "logs"):
+        state, memory = SaveState(run.checkpoints, config.save_every), TellWhatFits()
+        guard = SkipBroken(data.train.scans, config.optim.broken_steps)
+        trainer = _trainer(config, run, [SaveWeights(run.checkpoints, describe), guard, memory, state])
+        device_share(config.optim.batch_size, trainer)
+        with continued_log(run.path / "logs"), state.asked.listening(), in_words(memory):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         run.device = str(trainer.strategy.root_device)  # Lightning has moved the module back to the CPU
         if trainer.is_global_zero:
@@ -78,15 +84,13 @@ def pretrain(config: PretrainConfig) -> Path:
     return run.path
 
 
-def _trainer(config: PretrainConfig, run: RunFolder, describe: Callable[[Mapping[str, Any]], Pretrained]) -> L.Trainer:
+def _trainer(config: PretrainConfig, run: RunFolder, callbacks: list[Callback]) -> L.Trainer:
     logs: dict[str, Any] = {"save_dir": run.path, "name": "logs", "version": ""}
-    state = SaveState(run.checkpoints, config.save_every)
-    callbacks = [SaveWeights(run.checkpoints, describe), state, LearningRateMonitor("step")]
+    callbacks = [*callbacks, LearningRateMonitor("step")]
     given = config.trainer.get("callbacks") or []
     return make_trainer(
-        {**config.trainer, "callbacks": [*callbacks, *(given if isinstance(given, list) else [given])]},
+        {**config.trainer, **OWN_SHARES, "callbacks": [*callbacks, *(given if isinstance(given, list) else [given])]},
         gradient_clip_val=1.0,
-        use_distributed_sampler=False,  # windows are dealt by `Share`
         log_every_n_steps=10,
         logger=[CSVLogger(**logs), TensorBoardLogger(**logs)],
         num_sanity_val_steps=0,

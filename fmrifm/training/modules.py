@@ -81,7 +81,16 @@ class PretrainModule(L.LightningModule):
         """Let the masker know, on every process the same, how well each region was predicted on all of them."""
         parts = squares(reconstruction, self.model.tokenizer)
         sums_2R = torch.stack([parts.voxel_left.sum(dim=0), parts.voxel_total.sum(dim=0)])
-        self.masker.update(*self._total(sums_2R))
+        sums_2R = self._total(sums_2R)
+        if sums_2R.isfinite().all():
+            self.masker.update(*sums_2R)
+
+    def rehearse(self, batch: Window) -> None:
+        """Compute a gradient on some windows, as a step does, alone and without effect, to see whether it fits."""
+        hidden = self.masker(len(batch.signal), self.generator)
+        drawn = draw_tokens(hidden, self.generator, self.queries)
+        self._reconstruct(batch, drawn).prediction.sum().backward()
+        self.zero_grad(set_to_none=True)
 
     def on_validation_epoch_start(self) -> None:
         """Start the same masks and empty sums."""

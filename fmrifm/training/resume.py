@@ -16,10 +16,12 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 
-from fmrifm.errors import CheckpointError, ConfigError
+from fmrifm.errors import CheckpointError, StoppedError
 from fmrifm.training.files import whole
+from fmrifm.training.signals import Asked, requeue
 
 RESUME, PREVIOUS = "resume.ckpt", "previous.ckpt"
+_TURNS = "turns"
 
 
 class StateFiles(TorchCheckpointIO):
@@ -46,23 +48,30 @@ class SaveState(Checkpoint):
     def __init__(self, folder: Path, every: int) -> None:
         self.path = folder / RESUME
         self.every = every
+        self.asked = Asked()
         self.saved = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count from where the run goes on."""
+        self.asked.listen()
         self.saved = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
-        """Save where it is time, between two steps of the optimiser."""
+        """Save where it is time, or the process was asked to stop, between two steps of the optimiser."""
         done = batch[-1] + 1
-        between = done % trainer.accumulate_grad_batches == 0 and done % trainer.val_check_batch > 0
-        if between and trainer.global_step - self.saved >= self.every:
-            self.save(trainer)
+        if done % trainer.accumulate_grad_batches == 0 and done % trainer.val_check_batch > 0:
+            stop = self._stop(trainer)
+            if stop or trainer.global_step - self.saved >= self.every:
+                self.save(trainer)
+            if stop:
+                self._leave(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save after the validation that ends an epoch."""
         if not trainer.sanity_checking and trainer.is_last_batch:
             self.save(trainer)
+            if self._stop(trainer):
+                self._leave(trainer)
 
     def save(self, trainer: L.Trainer) -> None:
         """Save, with the curve up to here; every process takes part."""
@@ -72,21 +81,30 @@ class SaveState(Checkpoint):
         self.saved = trainer.global_step
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note in how many parts a step was computed: the place in the epoch is counted in them."""
-        checkpoint["accumulate_grad_batches"] = trainer.accumulate_grad_batches
+        """Note in how many turns a step was computed: Lightning counts the place in the epoch in them."""
+        checkpoint[_TURNS] = trainer.accumulate_grad_batches
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with another number of parts.
+        """Count in the turns that there are now."""
+        begun, now = checkpoint[_TURNS], trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            under_way = {name: counts["ready"] - count for name, count in counts.items()}
+            ready = -(-counts["ready"] * now // begun)
+            counts |= {name: ready - behind for name, behind in under_way.items()}
 
-        Raises:
-            ConfigError: It is another.
-        """
-        begun, now = checkpoint["accumulate_grad_batches"], trainer.accumulate_grad_batches
-        if begun != now:
-            raise ConfigError(
-                f"trainer.accumulate_grad_batches is {now}; expected {begun}, with which the run was begun, since its "
-                "place in the epoch is counted so. Go on with that."
-            )
+    def _stop(self, trainer: L.Trainer) -> bool:
+        """Whether any process was asked to stop."""
+        asked = torch.tensor(float(self.asked.by is not None), device=trainer.strategy.root_device)
+        return bool(trainer.strategy.reduce(asked, reduce_op="sum"))
+
+    def _leave(self, trainer: L.Trainer) -> None:
+        back = trainer.is_global_zero and requeue()
+        then = "the job is back in the queue" if back else "go on with --resume true"
+        raise StoppedError(
+            f"{self.path.parent.parent}: stopped on {self.asked.by or 'a signal to another process'} at step "
+            f"{trainer.global_step}. The state is saved; {then}."
+        )
 
 
 def state_file(folder: Path) -> Path | None:

@@ -1,9 +1,11 @@
+import signal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from fmrifm.errors import CheckpointError, ConfigError
+from fmrifm.errors import CheckpointError, StoppedError
 from fmrifm.training.resume import SaveState, StateFiles, state_file
 
 
@@ -13,7 +15,8 @@ class Steps:
     def __init__(self, parts: int = 1, validate_every: int = 10) -> None:
         self.accumulate_grad_batches, self.val_check_batch = parts, validate_every
         self.global_step, self.loggers, self.saved = 0, [], []
-        self.sanity_checking, self.is_last_batch = False, False
+        self.sanity_checking, self.is_last_batch, self.is_global_zero = False, False, True
+        self.strategy = SimpleNamespace(root_device="cpu", reduce=lambda asked, reduce_op: asked)
 
     def save_checkpoint(self, path: Any) -> None:
         self.saved.append(self.global_step)
@@ -45,12 +48,24 @@ def test_a_state_follows_the_validation_that_ends_an_epoch(tmp_path):
     assert steps.saved == [0]
 
 
-def test_another_number_of_turns_is_refused(tmp_path):
-    callback, checkpoint = SaveState(tmp_path, 1), {}
-    callback.on_save_checkpoint(Steps(parts=2), None, checkpoint)
-    callback.on_load_checkpoint(Steps(parts=2), None, checkpoint)
-    with pytest.raises(ConfigError, match=r"accumulate_grad_batches is 1; expected 2, with which the run was begun"):
-        callback.on_load_checkpoint(Steps(), None, checkpoint)
+def test_the_place_in_the_epoch_is_counted_in_the_turns_there_are_now(tmp_path):
+    callback = SaveState(tmp_path, 1)
+    names = ("ready", "started", "processed", "completed")
+    for place, begun, now, expected in (((6, 6, 6, 5), 2, 1, (3, 3, 3, 2)), ((3, 3, 3, 2), 1, 4, (12, 12, 12, 11))):
+        counts = {part: dict(zip(names, place, strict=True)) for part in ("total", "current")}
+        checkpoint = {"loops": {"fit_loop": {"epoch_loop.batch_progress": counts}}}
+        callback.on_save_checkpoint(Steps(parts=begun), None, checkpoint)
+        callback.on_load_checkpoint(Steps(parts=now), None, checkpoint)
+        assert [tuple(part.values()) for part in counts.values()] == [expected, expected]
+
+
+def test_a_signal_saves_and_stops_between_two_steps(tmp_path):
+    steps, callback = Steps(parts=2), SaveState(tmp_path / "run" / "checkpoints", 100)
+    with callback.asked.listening():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(StoppedError, match=r"run: stopped on SIGTERM at step 1\. The state is saved; go on with"):
+            steps.run(callback, 4)
+    assert steps.saved == [1]
 
 
 def test_the_newest_complete_state_is_found(tmp_path, capsys):
