@@ -100,7 +100,7 @@ class SaveState(Checkpoint):
 
     def _leave(self, trainer: L.Trainer) -> None:
         back = trainer.is_global_zero and requeue()
-        then = "the job is back in the queue" if back else "go on with --resume true"
+        then = "the job is back in the queue" if back else "go on with --resume"
         raise StoppedError(
             f"{self.path.parent.parent}: stopped on {self.asked.by or 'a signal to another process'} at step "
             f"{trainer.global_step}. The state is saved; {then}."
