@@ -59,7 +59,8 @@ def contribution_brain(
         alt=f"Transparent brain from the side, from behind and from above with {counted(len(strongest), 'link')}; "
         f"strongest: {told}.",
         caption=f"The {len(strongest)} strongest links; single ones may be noise. Hiding one region too "
-        f"costs the other most, in either direction, from {significant(least, 2)} to {significant(most, 2)} R² lost. Dots: centres of the regions.",
+        f"costs the other most, in either direction, from {significant(least, 2)} to {significant(most, 2)} R² lost. "
+        "Dots: centres of the regions.",
         wide=True,
     )
 
