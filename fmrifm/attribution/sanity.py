@@ -153,11 +153,17 @@ def _agreements(known: pd.DataFrame) -> list[str]:
     rows = known[(known["check"] == "agreement") & known["method"].isin(_SAME_QUESTION)]
     verdict: dict[str, list[str]] = {"agree": [], "agree in part": [], "disagree": []}
     for row in rows[rows["other"].isin(_SAME_QUESTION)].to_dict("records"):
-        apart = row["value"] <= 0 if np.isnan(row["low"]) else row["low"] <= 0  # as unlike as unrelated rankings are
-        word = "agree" if row["value"] >= UNCHANGED else "disagree" if apart else "agree in part"
+        word = how_alike(row["value"], row["low"])
         pair = f"{row['method']} with {row['other']}".replace("_", " ")
         verdict[word].append(f"{pair} (Spearman {_figure(row['value'])})")
     return [f"methods {word} on what tells the labels apart: {', '.join(p)}." for word, p in verdict.items() if p]
+
+
+def how_alike(rho: float, low: float) -> str:
+    """Say how far two rankings agree: their rank correlation, and the lower end of its interval or NaN."""
+    if rho >= UNCHANGED:
+        return "agree"
+    return "disagree" if (rho if np.isnan(low) else low) <= 0 else "agree in part"
 
 
 def _follows(rho: float) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from fmrifm.attribution.stability import agreement
 from fmrifm.report.check_figures import stability
-from fmrifm.report.content import MISSING, Section, Table, counted, number
+from fmrifm.report.content import MISSING, Section, Table, counted, listed, number
 from fmrifm.report.methods import method_of, sorted_methods, title_of
 from fmrifm.report.region_tables import by_method, region_table
 from fmrifm.report.runs import Run
@@ -50,12 +50,13 @@ def _scores(runs: Sequence[Run], title: str, drawn: Sequence[str]) -> Section:
     shown = {metric: {name: found[metric] for name, found in scores.items() if metric in found} for metric in drawn}
     table = Table(
         caption="Scores of every run on held-out subjects, with 95 % intervals. Intervals that overlap do not make two "
-        "runs equal, nor do those that do not make one of them better by its settings: seeds differ too.",
+        "runs equal, nor do those that do not make one of them better by its settings: another seed moves them too.",
         columns=["run", *map(label, metrics)],
         rows=rows,
     )
     return Section(
         title=title,
+        sentences=_seeds(runs),
         pictures=[by_run(metric, found, _CHANCE.get(metric, 0.0)) for metric, found in shown.items() if found],
         tables=[*([table] if metrics else []), *_settings(runs)],
     )
@@ -76,7 +77,7 @@ def _rankings(runs: Sequence[Run], title: str) -> Section:
     tables = [Table(caption="How far the rankings of every two runs agree.", columns=columns, rows=rows)]
     return Section(
         title=title,
-        sentences=[_agreement(method_of(method).name, found) for method, found in groups.items()],
+        sentences=[*(_agreement(method_of(method).name, found) for method, found in groups.items()), *_seeds(runs)],
         pictures=[stability({method_of(method).name: found for method, found in groups.items()}, "runs")],
         tables=[*tables, *_shared(rankings), *_settings(runs)],
     )
@@ -117,6 +118,17 @@ def _shared(rankings: ByRun) -> list[Table]:
     caption = f"Regions among the {_LEADING} leading of more than one run, with their rank in each"
     columns = ["method", "region", "system", f"top {_LEADING} in", *rankings]
     return [Table(caption=caption, columns=columns, rows=rows, folded=True)] if rows else []
+
+
+def _seeds(runs: Sequence[Run]) -> list[str]:
+    """Warn of seeds that several runs share: they hide how much chance alone would change."""
+    seeds = [run.provenance.get("seed") for run in runs]
+    shared = [seed for seed in dict.fromkeys(seeds) if seed is not None and seeds.count(seed) > 1]
+    names = [listed([run.name for run, its in zip(runs, seeds, strict=True) if its == seed]) for seed in shared]
+    return [
+        f"{sharing} share seed {seed}: how far another seed alone would move them is not shown."
+        for sharing, seed in zip(names, shared, strict=True)
+    ]
 
 
 def _settings(runs: Sequence[Run]) -> list[Table]:

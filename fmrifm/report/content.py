@@ -111,8 +111,8 @@ class Page:
 
 
 def number(value: float | None, decimals: int = 2) -> Rounded:
-    """Write a number with a true minus sign; a dash stands for a missing one."""
-    return Rounded(f"{value:.{decimals}f}".replace("-", "−") if _known(value) else MISSING, value)
+    """Write a number with a true minus sign, and none before a 0; a dash stands for a missing one."""
+    return Rounded(f"{value:z.{decimals}f}".replace("-", "−") if _known(value) else MISSING, value)
 
 
 def significant(value: float | None, digits: int = 3) -> Rounded:

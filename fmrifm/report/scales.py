@@ -8,14 +8,13 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-DIVERGING = "RdBu_r"
-"""Blue for negative and red for positive values; white at 0."""
-
 _BLUE, _ORANGE = "#2a80d6", "#d9630a"
+DIVERGING = LinearSegmentedColormap.from_list("diverging", [_BLUE, "white", _ORANGE], N=257)
+"""Blue for negative and orange for positive values; white at 0."""
 FADING = LinearSegmentedColormap.from_list(
     "fading", [(0, _BLUE), (0.5, f"{_BLUE}00"), (0.5, f"{_ORANGE}00"), (1, _ORANGE)], N=257
 )
-"""Blue for negative and orange for positive values; transparent at 0, so that it lies well on light and dark."""
+"""The same colours, transparent at 0, so that they lie well on light and dark."""
 
 
 def limit_of(values: ArrayLike) -> float:
@@ -24,9 +23,7 @@ def limit_of(values: ArrayLike) -> float:
     return float(np.percentile(strength[strength > 0], 99)) if strength.any() else 1.0
 
 
-def colour_bar(
-    figure: Figure, limit: float, unit: str, colours: str | Colormap = DIVERGING, bottom: float = 0.1
-) -> None:
+def colour_bar(figure: Figure, limit: float, unit: str, colours: Colormap = DIVERGING, bottom: float = 0.1) -> None:
     """Draw the scale from -limit to limit at the foot of a figure.
 
     Args:

@@ -5,7 +5,7 @@ from math import isnan, nan
 
 import pandas as pd
 
-from fmrifm.attribution.sanity import FOLLOWS, FOUND, INCOMPLETE, UNCHANGED, verdicts
+from fmrifm.attribution.sanity import FOLLOWS, FOUND, INCOMPLETE, UNCHANGED, how_alike, verdicts
 from fmrifm.report.check_figures import agreements, silencing, stability
 from fmrifm.report.content import MISSING, Picture, Section, Table, number
 from fmrifm.report.heatmaps import cell_text
@@ -101,7 +101,7 @@ def verdict(check: str, score: Score) -> str:
         return "finds it all the same: in doubt" if found else "does not find it, as it should be"
     strong, partly = abs(value) >= FOLLOWS, abs(value) >= _PARTLY
     if check == "agreement":
-        return "agree" if value >= UNCHANGED else "agree in part" if value >= _PARTLY else "differ"
+        return how_alike(value, score.ci_low)
     if check in ("randomised_weights", "permuted_labels"):
         strong, partly = value >= UNCHANGED, value >= _PARTLY
         return "hardly changes: in doubt" if strong else "changes in part" if partly else "changes, as it should"

@@ -56,15 +56,19 @@ def test_rankings_agree_wholly_with_themselves_and_in_part_when_moved(make_run):
     two = moved(make_run("attribute", "two", methods=("occlusion", "rollout")), "occlusion", 4)
     part = parts(one, two)["Regions"]
     # Ranks 1 to 6 of the first are 5 to 10 of the second: 6 of 10 shared, where chance gives 10 of 24.
-    assert part.sentences == [
-        "By occlusion, 60 % of the 10 leading regions are the same; chance would give 42 %."
-    ]  # fmt: skip
+    assert part.sentences[0] == "By occlusion, 60 % of the 10 leading regions are the same; chance would give 42 %."
     assert part.tables[0].rows[0][:3] == ["Occlusion", "one", "two"]
     assert part.tables[0].rows[0][4:] == ["0.60", "0.42"]
     shared = part.tables[1]
     assert shared.columns == ["method", "region", "system", "top 10 in", "one", "two"]
     assert [row[3:] for row in shared.rows] == [["2 of 2", str(k), str(k + 4)] for k in range(1, 7)]
     assert "occlusion 0.60 and " in part.pictures[0].svg
+
+
+def test_runs_of_one_seed_are_said_to_share_it(make_run):
+    runs = [make_run("pretrain", name) for name in ("one", "two", "three")]
+    said = "one, two and three share seed 0: how far another seed alone would move them is not shown."
+    assert parts(*runs)["Pretraining"].sentences == [said]
 
 
 def test_three_runs_give_three_pairs(make_run):

@@ -5,7 +5,9 @@ import pytest
 from fmrifm.report.content import Table, counted, file_stem, listed, number, significant
 
 
-@pytest.mark.parametrize(("value", "text"), [(-0.126, "−0.13"), (0.5, "0.50"), (None, "–"), (math.nan, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.126, "−0.13"), (-0.004, "0.00"), (0.5, "0.50"), (None, "–"), (math.nan, "–")]
+)
 def test_numbers_have_a_true_minus_and_missing_ones_a_dash(value, text):
     assert number(value) == text
 

@@ -1,4 +1,3 @@
-import matplotlib
 import numpy as np
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
@@ -28,4 +27,4 @@ def test_the_bar_has_its_unit_and_ends():
     assert axes.get_xlabel() == "log-odds"
     assert axes.get_xlim() == (-0.3, 0.3)
     (steps,) = axes.findobj(QuadMesh)
-    assert steps.get_cmap() == matplotlib.colormaps[DIVERGING]
+    assert steps.get_cmap() == DIVERGING

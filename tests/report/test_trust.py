@@ -21,7 +21,7 @@ from fmrifm.report.trust import believed, trust_section, verdict
         ("size", Score(-0.85), "follows it: in doubt"),
         ("size_mean", Score(0.5), "follows it in part"),
         ("tsnr", Score(0.1), "something else, as it should be"),
-        ("agreement", Score(-0.9), "differ"),
+        ("agreement", Score(-0.9), "disagree"),
         ("agreement", Score(0.8), "agree"),
         ("deletion", Score(0.2, 0.1, 0.3), "better than random"),
         ("insertion", Score(0.2, -0.1, 0.5), "no better than random: in doubt"),
@@ -70,3 +70,9 @@ def test_a_run_without_checks_says_nothing(make_run):
     (run,) = read_runs([run.path])
     assert trust_section(run) is None
     assert believed(run, ["occlusion"]) == []
+
+
+def test_two_rankings_as_unlike_as_unrelated_ones_disagree_in_table_and_words():
+    assert verdict("agreement", Score(0.6, -0.1, 0.9)) == "disagree"
+    assert verdict("agreement", Score(0.4, 0.1, 0.6)) == "agree in part"
+    assert verdict("agreement", Score(0.75, 0.5, 0.9)) == "agree"
