@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from fmrifm.training.checkpoint import Pretrained, save_pretrained
+from fmrifm.training.checkpoint import Pretrained, save_pretrained, select
 
 
 class SaveWeights(Callback):
@@ -24,15 +24,18 @@ class SaveWeights(Callback):
         self.best = float("-inf")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write on the first process, once training has begun."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        """Write on the first process, once training has begun; every process hands over what it holds."""
+        if trainer.sanity_checking:
+            return
+        weights = select(trainer.strategy.lightning_module_state_dict(), "model.")
+        if not trainer.is_global_zero:
             return
         scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         pretrained = self.describe({"epoch": trainer.current_epoch, "step": trainer.global_step, "scores": scores})
-        save_pretrained(self.folder / "last", pretrained)
+        save_pretrained(self.folder / "last", pretrained, weights)
         if scores["val/r2_voxel"] > self.best:
             self.best = scores["val/r2_voxel"]
-            save_pretrained(self.folder / "best", pretrained)
+            save_pretrained(self.folder / "best", pretrained, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Remember the best score across a resume."""

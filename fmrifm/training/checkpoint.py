@@ -55,9 +55,16 @@ def build_model(grid: Grid, atlas: Atlas, tokens: TokensConfig, sizes: ModelConf
     return MaskedAutoencoder(tokenizer_for(grid, atlas, tokens), sizes)
 
 
-def save_pretrained(path: Path, pretrained: Pretrained) -> Path:
-    """Write `path`.safetensors and `path`.json, each put in place when complete."""
-    tensors = {f"model.{name}": tensor for name, tensor in pretrained.model.state_dict().items()}
+def save_pretrained(path: Path, pretrained: Pretrained, weights: Mapping[str, Tensor] | None = None) -> Path:
+    """Write `path`.safetensors and `path`.json, each put in place when complete.
+
+    Args:
+        path: Without a suffix.
+        pretrained: What to write.
+        weights: The model's weights, where it does not hold them itself because they are shared out over processes.
+    """
+    weights = pretrained.model.state_dict() if weights is None else weights
+    tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
     tensors |= {
         "grid.mask": torch.from_numpy(pretrained.grid.mask),
         "atlas.labels": torch.from_numpy(pretrained.atlas.labels),

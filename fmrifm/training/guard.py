@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from fmrifm.data.windows import Window
 from fmrifm.errors import ConfigError, DataError, some
+from fmrifm.training.sharding import whole_tensor
 
 
 class SkipBroken(Callback):
@@ -50,7 +51,7 @@ class SkipBroken(Callback):
             ConfigError: There are too many in a row, and the scans are sound.
         """
         gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
-        broken = (~get_total_norm(gradients).isfinite()).float()
+        broken = (~whole_tensor(get_total_norm(gradients)).isfinite()).float()
         windows, self.windows = self.windows, []
         if not trainer.strategy.reduce(broken, reduce_op="sum"):
             self.in_a_row = 0

@@ -7,6 +7,7 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from fmrifm.config import LossConfig, OptimConfig
 from fmrifm.data.windows import Window
@@ -16,6 +17,7 @@ from fmrifm.model.explained import squares
 from fmrifm.model.losses import reconstruction_loss
 from fmrifm.model.mae import MaskedAutoencoder, Reconstruction
 from fmrifm.training.optim import adamw
+from fmrifm.training.sharding import shard
 
 _VALIDATION_SEED = 20_251_100
 """Validation masks are the same in every epoch and run, so that their scores can be compared."""
@@ -53,6 +55,11 @@ class PretrainModule(L.LightningModule):
         self.loss = loss
         self.queries = queries
         self.seed = seed
+
+    def configure_model(self) -> None:
+        """Share out the weights, where the strategy is to; Lightning may ask more than once."""
+        if self.device_mesh is not None and not isinstance(self.model, FSDPModule):
+            shard(self.model, self.device_mesh)
 
     def on_fit_start(self) -> None:
         """Draw masks on the device."""

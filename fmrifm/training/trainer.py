@@ -10,6 +10,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from fmrifm.errors import ConfigError
+from fmrifm.training.sharding import ShardedStrategy
 
 _HALF = ("bf16-true", "16-true")
 OWN_SHARES = {"use_distributed_sampler": False}
@@ -31,6 +32,8 @@ def make_trainer(asked: Mapping[str, Any], **defaults: Any) -> L.Trainer:
             f"trainer.precision is {asked['precision']}: weights of 16 bits lose small updates. "
             "Set bf16-mixed, which computes in 16 bits and keeps weights in 32."
         )
+    if asked.get("strategy") == "fsdp":
+        asked = {**asked, "strategy": ShardedStrategy()}
     options = {**defaults, **{name: value for name, value in asked.items() if value is not None}}
     try:
         trainer = L.Trainer(**options)
