@@ -1,0 +1,1 @@
+"""Circuits of the cerebellum: a recurrent scan head and its credit, prediction, and counterfactual control."""
