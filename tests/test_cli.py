@@ -102,14 +102,16 @@ def test_two_processes_train_together_and_nothing_but_progress_is_printed(words:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["auto", "fsdp"])
+def test_two_processes_learn_what_one_learns(strategy: str, words: list[str], tmp_path: Path) -> None:
     """Gloo on the processor. Epochs end with shares that must be filled up, and windows differ in covered voxels."""
     logs = []
     losses = ["--loss.region", "0.5", "--loss.connectivity", "0.5"]
-    for devices in (1, 2):
+    for devices, how in ((1, "auto"), (2, strategy)):
         out = tmp_path / f"{devices}"
+        where = ["--out", str(out), "--trainer.devices", str(devices), "--trainer.strategy", how]
         steps = ["--optim.batch_size", "4", "--trainer.max_epochs", "25", "--trainer.log_every_n_steps", "1"]
-        command = [*words, "--out", str(out), "--trainer.devices", str(devices), *steps, *losses]
+        command = [*words, *where, *steps, *losses]
         done = subprocess.run([sys.executable, "-m", "fmrifm", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         logs.append(pd.read_csv(out / "logs" / "metrics.csv").set_index("step").sort_index())
