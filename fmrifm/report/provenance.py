@@ -55,10 +55,13 @@ def _commands(runs: Sequence[Run]) -> list[str]:
     if not told:
         return []
     told.sort(key=lambda run: str(run.provenance.get("started", "")))
-    stores = dict.fromkeys(str(run.provenance["store"]) for run in told if run.provenance.get("store"))
+    stores: dict[str, str] = {}  # a store that was called by several paths is shown by the first
+    for run in told:
+        if store := run.provenance.get("store"):
+            stores.setdefault(str(run.provenance.get("store_fingerprint") or store), str(store))
     shown = [word for run in told for word in ("--run", _out(run))]
     return [
-        *(shlex.join(["fmrifm", "info", store]) for store in stores),
+        *(shlex.join(["fmrifm", "info", store]) for store in stores.values()),
         *(str(run.provenance["command"]) for run in told),
         shlex.join(["fmrifm", "report", *shown, "--out", "report.html"]),
     ]

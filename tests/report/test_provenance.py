@@ -32,6 +32,13 @@ def test_commands_stand_in_the_order_in_which_they_ran(make_run):
     assert [line.split()[1] for line in lines] == ["info", "finetune", "pretrain", "report"]
 
 
+def test_a_store_that_was_called_by_two_paths_is_shown_once(make_run):
+    one, two = make_run("pretrain", "a"), make_run("finetune", "b")
+    object.__setattr__(two, "provenance", {**two.provenance, "store": "../elsewhere/planted.zarr"})
+    lines = provenance_section([one, two]).codes[0].text.splitlines()
+    assert [line for line in lines if line.startswith("fmrifm info")] == ["fmrifm info planted.zarr"]
+
+
 def test_names_with_blanks_are_quoted_and_a_command_without_out_is_called_by_its_folder(make_run):
     run = make_run("pretrain", "my run")
     object.__setattr__(run, "provenance", {**run.provenance, "command": "fmrifm pretrain --config 'a b.yaml'"})
