@@ -25,6 +25,7 @@ SETTINGS: dict[str, type] = {
     "evaluate": config.EvaluateConfig,
     "compare": config.CompareConfig,
     "attribute": config.AttributeConfig,
+    "embed": config.EmbedConfig,
     "report": config.ReportConfig,
     "info": config.InfoConfig,
 }

@@ -20,6 +20,10 @@ from fmrifm.config.classify import (
 from fmrifm.config.compare import (
     CompareConfig,
 )
+from fmrifm.config.embed import (
+    EmbedConfig,
+    EmbedPooling,
+)
 from fmrifm.config.outputs import (
     AttributeConfig,
     DemoConfig,
@@ -59,6 +63,8 @@ __all__ = [
     "Connectivity",
     "DataConfig",
     "DemoConfig",
+    "EmbedConfig",
+    "EmbedPooling",
     "EncoderMode",
     "Encoding",
     "EvaluateConfig",

@@ -40,7 +40,9 @@ class PreparedScan:
     deviation: NDArray[np.float32]
     """Temporal standard deviation after cleaning, shape (V,); 0 where not covered."""
     tr_s: float
-    """Repetition time in seconds."""
+    """Repetition time of the signal in seconds."""
+    own_tr_s: float
+    """Repetition time of the run itself; another one where cleaning interpolated to a common one."""
     segments: list[int]
     """Lengths of the stretches without a gap, in volumes; they add up to T."""
     resampled: bool
@@ -109,6 +111,7 @@ def prepare_scan(
         mean=np.where(deviation > 0, mean, 0.0).astype(np.float32),
         deviation=deviation,
         tr_s=cleaned.tr_s,
+        own_tr_s=scan.tr_s,
         segments=cleaned.segments,
         resampled=not on_grid,
         n_nonfinite=int(raw.broken.sum()),

@@ -82,27 +82,42 @@ class Windows(Dataset[Window]):
         raise IndexError(f"scan {self.scans[scan]} has {self.n_starts(scan)} windows of {self.volumes} volumes")
 
     def _long_enough(self, scan: int) -> list[tuple[int, int]]:
-        """First volume and length of each segment that holds a window."""
-        lengths = self.segments[scan]
-        firsts = accumulate(lengths[:-1], initial=0)
-        return [(first, length) for first, length in zip(firsts, lengths, strict=True) if length >= self.volumes]
+        return _long_enough(self.segments[scan], self.volumes)
 
     def cover(self, scan: int, most: int | None = None) -> list[Place]:
-        """Windows that cover a scan; the last of a segment overlaps its neighbour rather than drop the tail.
-
-        What lies in segments shorter than a window is in none.
+        """Windows that cover a scan, as `covering` says.
 
         Args:
             scan: Position of the scan.
             most: At most so many of them, evenly spaced.
         """
-        starts = []
-        for first, length in self._long_enough(scan):
-            last = first + length - self.volumes
-            starts += [*range(first, last, self.volumes), last]
+        starts = covering(self.segments[scan], self.volumes)
         if most is not None and most < len(starts):
             starts = [starts[round(i)] for i in np.linspace(0, len(starts) - 1, most)]
         return [(scan, start) for start in starts]
+
+
+def covering(segments: Sequence[int], volumes: int) -> list[int]:
+    """First volumes of windows that cover a scan.
+
+    The last of a segment overlaps its neighbour rather than drop the tail; what lies in segments shorter than a
+    window is in none.
+
+    Args:
+        segments: Lengths of the stretches without a gap, in volumes.
+        volumes: Length of a window.
+    """
+    starts = []
+    for first, length in _long_enough(segments, volumes):
+        last = first + length - volumes
+        starts += [*range(first, last, volumes), last]
+    return starts
+
+
+def _long_enough(segments: Sequence[int], volumes: int) -> list[tuple[int, int]]:
+    """First volume and length of each segment that holds a window."""
+    firsts = accumulate(segments[:-1], initial=0)
+    return [(first, length) for first, length in zip(firsts, segments, strict=True) if length >= volumes]
 
 
 class RandomPlaces(Sampler[Place]):

@@ -116,7 +116,12 @@ def _describer(
             subjects=subjects,
             mean=mean,
             deviation=deviation,
-            about={"masking": asdict(config.masking), "store_fingerprint": store.fingerprint, **moment},
+            about={
+                "masking": asdict(config.masking),
+                "store_fingerprint": store.fingerprint,
+                "cleaning": store.attributes["settings"].get("cleaning", {}),
+                **moment,
+            },
         )
 
     return describe

@@ -91,7 +91,7 @@ def load_pretrained(path: str | Path) -> Pretrained:
     Raises:
         CheckpointError: Nothing there, incomplete, or of another format.
     """
-    tensors, content = load_tensors(_find(Path(path)), kind="pretrained")
+    tensors, content = load_tensors(find_weights(Path(path)), kind="pretrained")
     grid = Grid(affine=np.array(content["affine"]), mask=tensors["grid.mask"].numpy())
     atlas = Atlas.from_json(tensors["atlas.labels"].numpy(), content["atlas"])
     tokens, sizes = TokensConfig(**content["tokens"]), ModelConfig(**content["model"])
@@ -159,7 +159,12 @@ def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _find(path: Path) -> Path:
+def find_weights(path: Path) -> Path:
+    """The .safetensors file of a run folder, of its `checkpoints` folder, or itself.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     if path.suffix == ".safetensors":
         return path
     for folder in (path / "checkpoints", path):

@@ -51,7 +51,7 @@ def find(root: Path) -> Found:
     table, people = _participants(root)
     for path in sorted(scans, key=_rank):
         try:
-            found.records.append(_record(path, table, people))
+            found.records.append(record_of(path, table, people))
         except DataError as error:
             found.refused.append((path, str(error)))
         except OSError as error:
@@ -84,9 +84,15 @@ def _closed_folders(root: Path) -> Iterator[tuple[Path, str]]:
                 yield folder, unreadable("folder", error)
 
 
-def _record(path: Path, table: Path | None, people: Mapping[str, Cells]) -> ScanRecord:
+def record_of(path: Path, table: Path | None = None, people: Mapping[str, Cells] | None = None) -> ScanRecord:
+    """One run by the name that fMRIPrep gave it, with the confounds, mask and sidecar that lie beside it.
+
+    Raises:
+        DataError: What lies beside it cannot be read, or its subject is not in the table.
+    """
     entities = parse_bids_filename(path)["entities"]
     subject = entities["sub"]
+    people = people or {}
     if table is not None and f"sub-{subject}" not in people:
         raise DataError(f"sub-{subject} is not in {table}; add its row, or remove the scan")
     columns = dict(people.get(f"sub-{subject}", {}))
