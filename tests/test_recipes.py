@@ -28,6 +28,7 @@ NEEDED = {
     "evaluate": ["--store", "store", "--checkpoint", "before", "--out", "run"],
     "compare": ["--store", "store", "--out", "run"],
     "attribute": ["--store", "store", "--checkpoint", "before", "--out", "run"],
+    "embed": ["--checkpoint", "run", "--scans", "scan.nii.gz", "--out", "embeddings.parquet"],
     "report": ["--run", "run", "--out", "report.html"],
     "info": ["store"],
 }
@@ -75,7 +76,9 @@ def test_without_a_recipe_the_defaults_are_those_of_the_dataclass(command: str) 
     settings = parse(command, NEEDED[command])
     words = iter(NEEDED[command])
     needed = {"path": "store"} if command == "info" else {word[2:]: next(words) for word in words}
-    expected = SETTINGS[command](**{name: (value,) if name == "run" else value for name, value in needed.items()})
+    expected = SETTINGS[command](
+        **{name: (value,) if name in ("run", "scans") else value for name, value in needed.items()}
+    )
     if hasattr(settings, "trainer"):
         assert expected.trainer.items() <= settings.trainer.items()
         settings = replace(settings, trainer=expected.trainer)
