@@ -90,8 +90,8 @@ def read_recipe(name: str, command: str) -> dict[str, Any]:
         known = ", ".join(recipe.stem for recipe in shipped)
         raise ConfigError(f"--config {name}: no such file, and no recipe of that name. Recipes that ship: {known}.")
     try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"--config {path}: not YAML ({' '.join(str(error).split())}).") from None
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"--config {path}: expected settings by name, found {type(content).__name__}.")

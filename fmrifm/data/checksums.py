@@ -47,12 +47,14 @@ def differences(root: Path, sums: Mapping[str, str]) -> Iterator[tuple[str, str 
     """Compare every file of a store with the list, as `read_sums` gives it.
 
     Yields:
-        Each path, with None where its bytes are those that were written, else `changed`, `missing` or
-        `not in SHA256SUMS`.
+        Each path, with None where its bytes are those that were written, else `changed`, `missing`,
+        `outside the store` or `not in SHA256SUMS`.
     """
     for name, expected in sums.items():
         path = root / name
-        if not path.is_file():
+        if not path.resolve().is_relative_to(root.resolve()):
+            yield name, "outside the store"
+        elif not path.is_file():
             yield name, "missing"
         else:
             yield name, None if digest(path) == expected else "changed"

@@ -95,7 +95,7 @@ def read_table(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix == ".tsv" else ","
     try:
         return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except ValueError as error:  # among them pandas' own errors, and what is no UTF-8
         raise DataError(f"{path}: cannot be read as a table ({error}). Save it as UTF-8 with one row a line.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check that it is there and may be read.") from None

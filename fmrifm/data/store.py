@@ -14,6 +14,7 @@
 
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +33,8 @@ from fmrifm.data.shards import read_chunk, read_rows
 from fmrifm.errors import DataError
 
 FORMAT = 2
+_KEY = re.compile(r"(?!\.+$)[\w.-]+")
+"""Names of scans, as `ScanRecord.key` makes them: no slash, and not only dots."""
 _FINGERPRINTED = ("affine", "atlas", "settings", "encoding", "scans")
 
 
@@ -51,6 +54,9 @@ class Store:
         self.attributes = _root_attributes(self.path)
         if (found := self.attributes.get("fmrifm_store")) != FORMAT:
             raise DataError(f"{path}: store format {found}, expected {FORMAT}. Prepare it again with this version.")
+        if outside := [key for key in self._columns["scan"] if not _KEY.fullmatch(key)]:
+            raise DataError(f"{path}: scan {outside[0]!r} would lie outside the store. Do not use it; ask who made it.")
+        self._inside: set[str] = set()
 
     @cached_property
     def grid(self) -> Grid:
@@ -143,7 +149,7 @@ class Store:
         if not isinstance(self.path, Path):
             return cast("NDArray[Any]", self._open(name)[start:stop])
         try:
-            return read_rows(self.path / name, (length, self._n_voxels), self.encoding, start, stop)
+            return read_rows(self._place(name), (length, self._n_voxels), self.encoding, start, stop)
         except OSError as error:
             raise self._damaged(name, error) from None
 
@@ -152,9 +158,20 @@ class Store:
         if not isinstance(self.path, Path):
             return cast("NDArray[np.float32]", self._read(array))
         try:
-            return read_chunk(self.path / array, np.float32, self._n_voxels)
+            return read_chunk(self._place(array), np.float32, self._n_voxels)
         except OSError as error:
             raise self._damaged(array, error) from None
+
+    def _place(self, name: str) -> Path:
+        """Folder of an array; a link that leads out of the store is refused."""
+        place = Path(self.path) / name
+        if name not in self._inside:
+            if not place.resolve().is_relative_to(Path(self.path).resolve()):
+                raise DataError(
+                    f"{place}: a link out of the store, not followed. Copy what it points to into its place."
+                )
+            self._inside.add(name)
+        return place
 
     def _read(self, name: str) -> Any:
         return self._open(name)[...]

@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from fmrifm.attribution.stability import agreement
 from fmrifm.report.check_figures import stability
@@ -133,7 +132,7 @@ def _seeds(runs: Sequence[Run]) -> list[str]:
 
 def _settings(runs: Sequence[Run]) -> list[Table]:
     """Settings in which the runs differ, if they do."""
-    settings = [_flat(yaml.safe_load(run.recipe)) for run in runs]
+    settings = [_flat(run.settings) for run in runs]
     names = [name for name in dict.fromkeys(name for found in settings for name in found) if name not in _UNTOLD]
     rows = [[name, *(str(found.get(name, MISSING)) for found in settings)] for name in names]
     rows = [row for row in rows if len(set(row[1:])) > 1]

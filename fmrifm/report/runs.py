@@ -68,8 +68,20 @@ class Run:
     @property
     def target(self) -> str:
         """Column of the scan table that holds the label."""
-        settings = yaml.safe_load(self.recipe)
-        return str(settings.get("target", "dx")) if isinstance(settings, dict) else "dx"
+        return str(self.settings.get("target", "dx"))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What config.yaml says, by name; empty when there is none.
+
+        Raises:
+            DataError: It is no YAML, or more than settings.
+        """
+        try:
+            content = yaml.safe_load(self.recipe) or {}
+        except yaml.YAMLError as error:
+            raise DataError(f"{self.path / 'config.yaml'}: not YAML ({' '.join(str(error).split())}).") from None
+        return content if isinstance(content, dict) else {}
 
     @property
     def scores(self) -> dict[str, Score]:

@@ -169,7 +169,7 @@ def check_same_settings(config: RunConfig, may_differ: Sequence[str]) -> None:
     """
     if not (begun := Path(config.out) / "config.yaml").is_file():
         return
-    before = _by_dotted_name(yaml.safe_load(begun.read_text()))
+    before = _by_dotted_name(_settings_in(begun))
     now = _by_dotted_name(plain(asdict(config)))  # type: ignore[call-overload]
     for name in sorted(before.keys() | now.keys()):
         free = name in may_differ or name.split(".")[0] in may_differ
@@ -178,6 +178,16 @@ def check_same_settings(config: RunConfig, may_differ: Sequence[str]) -> None:
                 f"{begun}: the run was begun with {name} {before.get(name)}, not {now.get(name)}. "
                 "Go on with the same settings, or choose another --out."
             )
+
+
+def _settings_in(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())}). Choose another --out.") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: holds no settings by name. Choose another --out.")
+    return content
 
 
 def _by_dotted_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

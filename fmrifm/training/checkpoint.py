@@ -91,7 +91,17 @@ def load_pretrained(path: str | Path) -> Pretrained:
     Raises:
         CheckpointError: Nothing there, incomplete, or of another format.
     """
-    tensors, content = load_tensors(find_weights(Path(path)), kind="pretrained")
+    tensors, content = load_tensors(weights := find_weights(Path(path)), kind="pretrained")
+    try:
+        return _assemble(tensors, content, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{weights}: it or its .json file lacks something, or has something else in its place ({error!r}). "
+            "Copy or make it again."
+        ) from None
+
+
+def _assemble(tensors: Mapping[str, Tensor], content: Mapping[str, Any], path: str | Path) -> Pretrained:
     grid = Grid(affine=np.array(content["affine"]), mask=tensors["grid.mask"].numpy())
     atlas = Atlas.from_json(tensors["atlas.labels"].numpy(), content["atlas"])
     tokens, sizes = TokensConfig(**content["tokens"]), ModelConfig(**content["model"])
@@ -135,10 +145,28 @@ def load_tensors(weights: Path, kind: str, version: int = FORMAT) -> tuple[dict[
         content, tensors = json.loads(sidecar.read_text()), load_file(weights)
     except (json.JSONDecodeError, SafetensorError) as error:
         raise CheckpointError(f"{weights}: it or its .json file is damaged ({error}). Copy or make it again.") from None
-    found = content.get("fmrifm_checkpoint"), content.get("kind")
-    if found != (version, kind):
-        raise CheckpointError(f"{sidecar}: format and kind {found}, expected {(version, kind)}. Make it again.")
+    _check_kind(sidecar, content, kind, version)
     return tensors, content
+
+
+def _check_kind(sidecar: Path, content: Any, kind: str, version: int) -> None:
+    about = content if isinstance(content, dict) else {}
+    found, its_kind = about.get("fmrifm_checkpoint"), about.get("kind")
+    if not isinstance(found, int):
+        raise CheckpointError(f"{sidecar}: no checkpoint of fmrifm (it names no format). Make it again.")
+    if its_kind != kind:
+        raise CheckpointError(
+            f"{sidecar}: a checkpoint of kind {its_kind}, expected {kind}. Give the other run folder."
+        )
+    if found > version:
+        raise CheckpointError(
+            f"{sidecar}: format {found} of a newer fmrifm; this version reads format {version}. Update fmrifm."
+        )
+    if found < version:
+        raise CheckpointError(
+            f"{sidecar}: format {found} of an older fmrifm; this version reads format {version}. Make it again, or "
+            "read it with the version that its provenance.json names."
+        )
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:

@@ -6,6 +6,7 @@
 Masks and windows are drawn by seed, epoch and step, so that no generator need be saved.
 """
 
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def state_file(folder: Path) -> Path | None:
     """Find the newest complete state in a run's `checkpoints` folder, or None where none was saved.
 
     Raises:
-        CheckpointError: There are states, and none is complete.
+        CheckpointError: There are states, and none is complete, or the newest holds what could be run.
     """
     found = [path for path in (folder / RESUME, folder / PREVIOUS) if path.is_file()]
     complete = [path for path in found if zipfile.is_zipfile(path)]
@@ -119,4 +120,17 @@ def state_file(folder: Path) -> Path | None:
         raise CheckpointError(f"{found[0]}: damaged, and no other state is there. Start again with another --out.")
     if found and found[0] != complete[0]:
         Console(stderr=True).print(f"{found[0]} is damaged; the run goes on from {complete[0].name}.", highlight=False)
+    if complete:
+        _check_harmless(complete[0])
     return complete[0] if complete else None
+
+
+def _check_harmless(path: Path) -> None:
+    """Refuse a file that holds anything to be run; tensors and numbers alone are read."""
+    try:
+        torch.load(path, map_location="meta", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: no state of fmrifm, which holds tensors and numbers alone, so it was not opened "
+            f"({' '.join(str(error).split())[:120]}). Take it away and start with --resume again."
+        ) from None
