@@ -4,16 +4,15 @@ What is published is what a run folder holds: weights (safetensors), their JSON,
 that is filled from them. Nothing that is read from elsewhere is unpickled or run.
 """
 
-import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from huggingface_hub import HfApi, errors, snapshot_download
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from fmrifm.card import model_card
 from fmrifm.errors import CheckpointError, ConfigError
 from fmrifm.training.checkpoint import Pretrained, find_weights, load_pretrained
 
@@ -53,12 +52,16 @@ def _download(repository: str, revision: str | None) -> Path:
         ) from None
 
 
-def publish(run: str | Path, folder: str | Path) -> Path:
+def publish(run: str | Path, folder: str | Path, *, scored: Sequence[str | Path] = (), licence: str = "other") -> Path:
     """Write what `push_to_hub` uploads into a folder, to look at it first, or to share it in another way.
+
+    Identifiers of the subjects that the model has seen go with it, as they stand in your folders.
 
     Args:
         run: Run folder of `fmrifm pretrain`.
         folder: Folder to make; it must not exist.
+        scored: Run folders of `fmrifm finetune` or `evaluate` whose scores and warnings stand on the card too.
+        licence: SPDX identifier of the weights' licence, e.g. cc-by-nc-sa-4.0, which the terms of the scans decide.
 
     Returns:
         The folder, from which `from_pretrained` reads.
@@ -70,26 +73,38 @@ def publish(run: str | Path, folder: str | Path) -> Path:
     run, folder = Path(run), Path(folder)
     if folder.exists():
         raise ConfigError(f"{folder}: exists. Choose a folder that does not.")
-    if not (run / "provenance.json").is_file():
-        raise CheckpointError(f"{run}: no provenance.json, expected the folder of a finished run. Let it end first.")
+    runs = [run, *map(Path, scored)]
+    for name in ("provenance.json", "metrics.json"):
+        if missing := [str(each) for each in runs if not (each / name).is_file()]:
+            raise CheckpointError(f"{missing[0]}: no {name}, expected the folder of a finished run. Let it end first.")
     weights, pretrained = find_weights(run), load_pretrained(run)
-    card = model_card(run, pretrained)
+    card = model_card(run, pretrained, runs[1:], licence)
     folder.mkdir(parents=True)
     for file in (weights, weights.with_suffix(".json")):
         shutil.copyfile(file, folder / file.name)
     for name in _BESIDE:
         if (run / name).is_file():
             shutil.copyfile(run / name, folder / name)
-    (folder / "README.md").write_text(card)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     return folder
 
 
-def push_to_hub(run: str | Path, repository: str, *, private: bool = True, token: str | None = None) -> str:
+def push_to_hub(
+    run: str | Path,
+    repository: str,
+    *,
+    scored: Sequence[str | Path] = (),
+    licence: str = "other",
+    private: bool = True,
+    token: str | None = None,
+) -> str:
     """Upload a pretrained model with its card.
 
     Args:
         run: Run folder of `fmrifm pretrain`.
         repository: `owner/name` on the Hugging Face hub; made where it does not exist.
+        scored: As in `publish`.
+        licence: As in `publish`.
         private: Whether a repository that is made is private.
         token: Of the hub; by default the one that `hf auth login` keeps.
 
@@ -98,11 +113,12 @@ def push_to_hub(run: str | Path, repository: str, *, private: bool = True, token
 
     Raises:
         CheckpointError: No finished run there, or the hub refuses.
+        ConfigError: The name is none of a repository.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise ConfigError(f"{repository}: expected owner/name of a repository on the hub.")
     with TemporaryDirectory() as scratch:
-        folder = publish(run, Path(scratch) / "model")
+        folder = publish(run, Path(scratch) / "model", scored=scored, licence=licence)
         api = HfApi(token=token)
         try:
             api.create_repo(repository, private=private, exist_ok=True)
@@ -113,29 +129,3 @@ def push_to_hub(run: str | Path, repository: str, *, private: bool = True, token
                 f"{repository}: could not be uploaded ({said}). Log in with `hf auth login`, and check that the name "
                 "is yours."
             ) from None
-
-
-def model_card(run: Path, pretrained: Pretrained) -> str:
-    """Fill the model card, Markdown with the hub's YAML head, from what the run says of itself."""
-    provenance, metrics = _json(run / "provenance.json"), _json(run / "metrics.json")
-    templates = Environment(
-        loader=PackageLoader("fmrifm"), undefined=StrictUndefined, trim_blocks=True, autoescape=True
-    )
-    masking = dict(pretrained.about.get("masking", {}))
-    return templates.get_template("model_card.md.j2").render(
-        cohort=provenance.get("cohort", {}),
-        provenance=provenance,
-        scores=metrics.get("scores", {}),
-        masking=masking,
-        sizes=pretrained.sizes,
-        tokens=pretrained.tokens,
-        spacing_mm=" x ".join(f"{edge:g}" for edge in pretrained.grid.spacing_mm),
-        cleaning={name: value for name, value in (pretrained.about.get("cleaning") or {}).items() if value},
-        parameters=sum(parameter.numel() for parameter in pretrained.model.parameters()),
-        regions=len(pretrained.model.tokenizer.values),
-        subjects=len(pretrained.subjects),
-    )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}

@@ -1,6 +1,7 @@
 """Fixtures that many tests share: tiny, seeded, with unequal axes."""
 
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -10,11 +11,13 @@ import pytest
 import torch
 
 from fmrifm.atlas import Atlas
-from fmrifm.config import ModelConfig, TokensConfig
+from fmrifm.config import CleaningConfig, MaskingConfig, ModelConfig, PretrainConfig, TokensConfig
 from fmrifm.data.grid import Grid
 from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
-from fmrifm.training.checkpoint import Pretrained, build_model
+from fmrifm.evaluation.metrics import Score
+from fmrifm.stages.folder import run_folder
+from fmrifm.training.checkpoint import Pretrained, build_model, save_pretrained
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +71,20 @@ def pretrained(grid: Grid, atlas: Atlas) -> Pretrained:
         model=model, grid=grid, atlas=atlas, tokens=tokens, sizes=sizes,
         subjects=(), mean=blank, deviation=blank, about={},
     )  # fmt: skip
+
+
+@pytest.fixture
+def finished_run(store: Store, pretrained: Pretrained, tmp_path: Path) -> Path:
+    """What `fmrifm pretrain` leaves of that model, with a score and a baseline."""
+    config = PretrainConfig(store=str(store.path), out=str(tmp_path / "run"), tokens=pretrained.tokens)
+    about = {"masking": asdict(MaskingConfig(kind="region")), "cleaning": asdict(CleaningConfig(high_pass_hz=0.01))}
+    with run_folder("pretrain", config, store) as run:
+        blank = pretrained.deviation.copy()  # safetensors keeps no array twice
+        seen = replace(pretrained, about=about, subjects=("s00", "s01", "s02"), deviation=blank)
+        save_pretrained(run.checkpoints / "best", seen)
+        scores = {"r2_voxel": Score(0.25, 0.125, 0.5, 4)}
+        run.write_metrics(scores, baselines={"prior": {"r2_voxel": Score(0.0625, -0.25, 0.75, 4)}})
+    return run.path
 
 
 @pytest.fixture

@@ -62,7 +62,8 @@ def test_the_wheel_holds_the_type_marker_atlas_tables_recipes_and_report_templat
     templates = {f"fmrifm/report/templates/{path.name}" for path in (ROOT / "fmrifm/report/templates").iterdir()}
     assert recipes
     assert templates
-    assert {"fmrifm/py.typed", "fmrifm/_resources/atlases/aal3/regions.tsv"} | recipes | templates <= names
+    card = "fmrifm/templates/model_card.md.j2"
+    assert {"fmrifm/py.typed", "fmrifm/_resources/atlases/aal3/regions.tsv", card} | recipes | templates <= names
 
 
 @pytest.mark.slow
