@@ -52,6 +52,8 @@ from fmrifm.config.pretrain import (
     Rule,
     TokenKind,
     TokensConfig,
+    Tracker,
+    TrackingConfig,
 )
 
 __all__ = [
@@ -92,4 +94,6 @@ __all__ = [
     "Threshold",
     "TokenKind",
     "TokensConfig",
+    "Tracker",
+    "TrackingConfig",
 ]

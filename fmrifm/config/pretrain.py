@@ -8,6 +8,7 @@ from fmrifm.config.checks import check
 TokenKind = Literal["regions", "grid"]
 MaskKind = Literal["random", "tube", "region", "system", "parcels", "future", "adaptive", "mix"]
 Rule = Literal["majority", "any", "pure"]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
 Resident = Literal["auto", "always", "never"]
 
 
@@ -146,6 +147,17 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Where the curves go, beside logs/metrics.csv."""
+
+    loggers: tuple[Tracker, ...] = ("tensorboard",)
+    """Any of `tensorboard`, `wandb` (Weights & Biases) and `mlflow`; the last two take accounts and servers from the
+    environment, as their own tools do."""
+    project: str = "fmrifm"
+    """Project in W&B, experiment in MLflow; the run bears the name of its folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """What is pretrained, and on which task."""
 
@@ -173,6 +185,7 @@ class PretrainConfig(NetworkConfig):
     """Go on from the last state in the run folder; a run interrupted before its first state begins again."""
     save_every: int = 100
     """Steps between two states that `resume` can go on from; one is saved after every epoch too."""
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     trainer: dict[str, Any] = field(default_factory=lambda: {"max_epochs": 20})
     """Options of lightning.Trainer, each reachable as --trainer.NAME."""
 

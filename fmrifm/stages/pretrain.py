@@ -1,7 +1,7 @@
 """`fmrifm pretrain`: masked reconstruction on every scan of a store.
 
 Leaves in the run folder, besides what every run holds: checkpoints/best and last (safetensors),
-checkpoints/resume.ckpt and previous.ckpt, logs/ (CSV and TensorBoard), reconstruction.npz (one held-out volume),
+checkpoints/resume.ckpt and previous.ckpt, logs/ (CSV, TensorBoard), reconstruction.npz (one held-out volume),
 time_course.npz (one region of a held-out scan, hidden whole).
 """
 
@@ -14,7 +14,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fmrifm.config import PretrainConfig
 from fmrifm.data.store import Store
@@ -23,7 +22,7 @@ from fmrifm.errors import CheckpointError, DataError
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
 from fmrifm.evaluation.time_course import time_course
 from fmrifm.masking import masker_for
-from fmrifm.stages.folder import RunFolder, check_same_settings, run_folder
+from fmrifm.stages.folder import RunFolder, check_same_settings, plain, run_folder
 from fmrifm.stages.inputs import long_enough
 from fmrifm.training.assembly import assemble
 from fmrifm.training.callbacks import SaveWeights
@@ -35,11 +34,12 @@ from fmrifm.training.guard import SkipBroken
 from fmrifm.training.logs import continued_log
 from fmrifm.training.population import fit_population
 from fmrifm.training.resume import RESUME, SaveState, StateFiles, state_file
+from fmrifm.training.tracking import loggers
 from fmrifm.training.trainer import OWN_SHARES, make_trainer
 
 _MAY_DIFFER = (
     "store", "out", "resume", "data.workers", "data.resident", "model.compile", "model.checkpointing", "save_every",
-    "trainer",
+    "tracking", "trainer",
 )  # fmt: skip
 """Settings that may change where a run is resumed: the weights do not depend on them, but for rounding."""
 
@@ -85,14 +85,13 @@ def pretrain(config: PretrainConfig) -> Path:
 
 
 def _trainer(config: PretrainConfig, run: RunFolder, callbacks: list[Callback]) -> L.Trainer:
-    logs: dict[str, Any] = {"save_dir": run.path, "name": "logs", "version": ""}
     callbacks = [*callbacks, LearningRateMonitor("step")]
     given = config.trainer.get("callbacks") or []
     return make_trainer(
         {**config.trainer, **OWN_SHARES, "callbacks": [*callbacks, *(given if isinstance(given, list) else [given])]},
         gradient_clip_val=1.0,
         log_every_n_steps=10,
-        logger=[CSVLogger(**logs), TensorBoardLogger(**logs)],
+        logger=loggers(config.tracking, run.path, plain(asdict(config))),
         num_sanity_val_steps=0,
         enable_model_summary=False,
         plugins=[StateFiles()],
