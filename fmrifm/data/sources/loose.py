@@ -70,5 +70,7 @@ def as_record(scan: Path | nib.spatialimages.SpatialImage) -> Iterator[ScanRecor
 
 def _of_file(path: Path) -> ScanRecord:
     if "_desc-preproc_bold.nii" in path.name and path.name.startswith("sub-"):
+        if "_space-MNI" not in path.name:
+            raise DataError(f"{path}: a run of fMRIPrep that is not in MNI space. Give its version with space-MNI.")
         return record_of(path)
     return ScanRecord(path=path, subject=path.name.split(".")[0])
