@@ -49,7 +49,7 @@ def embed_scan(record: ScanRecord, pretrained: Pretrained, classifier: ScanClass
         DataError: It cannot be used; the sentence says why.
     """
     scan = prepare_scan(record, pretrained.grid, cleaning_of(pretrained))
-    windows, n_windows = _windows(scan, pretrained.tokens.window_volumes, record)
+    windows, n_windows = _windows(scan, pretrained, record)
     device = next(classifier.parameters()).device
     with torch.no_grad():
         summary = classifier.summaries(windows.to(device), torch.tensor([scan.tr_s], device=device)).cpu()
@@ -65,15 +65,16 @@ def embed_scan(record: ScanRecord, pretrained: Pretrained, classifier: ScanClass
     return summary, facts
 
 
-def _windows(scan: PreparedScan, volumes: int, record: ScanRecord) -> tuple[Tensor, int]:
-    """All windows of a scan as a batch of one, (1, n, t, V), rounded as a store keeps them; and how many."""
+def _windows(scan: PreparedScan, pretrained: Pretrained, record: ScanRecord) -> tuple[Tensor, int]:
+    """All windows of a scan as a batch of one, (1, n, t, V), rounded as the model's store is; and how many."""
+    volumes = pretrained.tokens.window_volumes
     starts = covering(scan.segments, volumes)
     if not starts:
         raise DataError(
             f"{record.path}: {max(scan.segments)} consecutive volumes, expected the {volumes} of the model's window. "
             "Give a longer run, or a model of shorter windows."
         )
-    signal = torch.from_numpy(decode(*encode(scan.signal, "float16")))
+    signal = torch.from_numpy(decode(*encode(scan.signal, pretrained.about.get("encoding", "float16"))))
     return torch.stack([signal[start : start + volumes] for start in starts])[None], len(starts)
 
 

@@ -119,6 +119,7 @@ def _describer(
                 "masking": asdict(config.masking),
                 "store_fingerprint": store.fingerprint,
                 "cleaning": store.attributes["settings"].get("cleaning", {}),
+                "encoding": store.encoding,
                 **moment,
             },
         )
