@@ -22,7 +22,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_memory
 from torch import Tensor
 
+from fmrifm import __version__
 from fmrifm.config import Connectivity
+from fmrifm.data.journal import source_state
 from fmrifm.data.sources.loose import Niimg, as_record, each_scan
 from fmrifm.errors import DataError
 from fmrifm.evaluation.embedding import device_named, embed_scan, feature_names, feature_table, vectorise
@@ -81,14 +83,15 @@ class Embedder(TransformerMixin, BaseEstimator):
             DataError: A run cannot be used.
         """
         self._load()
+        scans = _some(X)
         if self._learns:
-            self.classifier_.pooling.fit(self._read(each_scan(X))[0])
+            self.classifier_.pooling.fit(self._read(scans)[0])
         return self
 
     def fit_transform(self, X: Images, y: object = None, **fit_params: Any) -> NDArray[np.float32] | pd.DataFrame:
         """As `fit`, then `transform`, with every scan read once."""
         self._load()
-        summaries, _ = self._read(each_scan(X))
+        summaries, _ = self._read(_some(X))
         if self._learns:
             self.classifier_.pooling.fit(summaries)
         return vectorise(self.classifier_, summaries)
@@ -96,7 +99,7 @@ class Embedder(TransformerMixin, BaseEstimator):
     def transform(self, X: Images) -> NDArray[np.float32] | pd.DataFrame:
         """Features of runs given as in `fit`, shape (S, D)."""
         check_is_fitted(self)
-        return vectorise(self.classifier_, self._read(each_scan(X))[0])
+        return vectorise(self.classifier_, self._read(_some(X))[0])
 
     def table(self, X: Images) -> pd.DataFrame:
         """One row a scan: its path, what was read and resampled, then its features.
@@ -106,7 +109,7 @@ class Embedder(TransformerMixin, BaseEstimator):
         model's grid).
         """
         check_is_fitted(self)
-        scans = each_scan(X)
+        scans = _some(X)
         summaries, facts = self._read(scans)
         paths = [str(scan) if isinstance(scan, Path) else None for scan in scans]
         return feature_table(
@@ -124,17 +127,15 @@ class Embedder(TransformerMixin, BaseEstimator):
 
     def _load(self) -> None:
         self.pretrained_ = from_pretrained(self.checkpoint)
-        self._weights = hash_of(self.pretrained_.model.state_dict())
+        self._model = _state_of(self.pretrained_)
         classifier = ScanClassifier(self.pretrained_.model, self.pooling, self.connectivity).eval()
         self.classifier_ = classifier.to(device_named(self.device))
         self.n_features_out_ = self.classifier_.pooling.size
 
     def _read(self, scans: list[Path | nib.spatialimages.SpatialImage]) -> tuple[Tensor, list[dict[str, Any]]]:
         """Summaries of all scans, (S, ...), and facts about each."""
-        if not scans:
-            raise DataError("No scan was given. Expected at least one path or image.")
         embed = self._memory().cache(_embed, ignore=["scan", "pretrained", "classifier"])
-        settings = (self._weights, self.pooling)
+        settings = (self._model, self.pooling)
         rows = [embed(_state(scan), settings, scan, self.pretrained_, self.classifier_) for scan in scans]
         return torch.cat([summary for summary, _ in rows]), [facts for _, facts in rows]
 
@@ -226,6 +227,12 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return _of_images(super().__sklearn_tags__())
 
 
+def _some(X: Images) -> list[Path | nib.spatialimages.SpatialImage]:
+    if not (scans := each_scan(X)):
+        raise DataError("No scan was given. Expected at least one path or image.")
+    return scans
+
+
 def _of_images(tags: Tags) -> Tags:
     """Say that X holds images, not rows of numbers."""
     tags.input_tags.two_d_array = False
@@ -233,15 +240,19 @@ def _of_images(tags: Tags) -> Tags:
     return tags
 
 
+def _state_of(pretrained: Pretrained) -> str:
+    """Digest of a model, and of how scans are prepared for it."""
+    grid, about = pretrained.grid, pretrained.about
+    prepared = (grid.affine, grid.mask, pretrained.tokens, about.get("cleaning"), about.get("encoding"), __version__)
+    return str(hash_of((pretrained.model.state_dict(), prepared)))
+
+
 def _state(scan: Path | nib.spatialimages.SpatialImage) -> tuple[Any, ...]:
     """What tells a scan from another, or from itself after a change; an image in memory by its numbers."""
     if not isinstance(scan, Path):
         return (scan, np.asarray(scan.affine))
-    try:
-        found = scan.stat()
-    except OSError:
-        return (str(scan),)  # what is wrong is said where it is read
-    return (str(scan.resolve()), found.st_mtime_ns, found.st_size)
+    with as_record(scan) as record:  # the mask and confounds beside a file count, too
+        return (str(scan.resolve()), source_state(record))
 
 
 def _embed(

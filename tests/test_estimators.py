@@ -201,6 +201,12 @@ def test_what_is_no_scan_is_refused_in_words(given, said, checkpoint, files):
         Embedder(checkpoint).fit(files).transform(given)
 
 
+@pytest.mark.parametrize("estimator", [Embedder, Classifier])
+def test_a_matrix_of_numbers_is_refused_when_it_is_fitted(estimator, checkpoint):
+    with pytest.raises(DataError, match=r"ndarray in the list of scans\. Expected paths of 4D NIfTI files"):
+        estimator(checkpoint).fit(np.zeros((2, 3)), [0, 1])
+
+
 def test_labels_that_do_not_serve_are_refused_in_words(checkpoint, files):
     with pytest.raises(DataError, match="2 scans and 1 labels"):
         Classifier(checkpoint).fit(files[:2], [0])
@@ -222,8 +228,8 @@ def test_checks_of_scikit_learn_that_it_runs_on_images_pass(estimator, check):
 @pytest.mark.parametrize("estimator", [Embedder("nowhere"), Classifier("nowhere")], ids=["Embedder", "Classifier"])
 @pytest.mark.parametrize("check", [
     "check_no_attributes_set_in_init", "check_get_params_invariance", "check_set_params", "check_estimator_cloneable",
-    "check_estimator_repr", "check_mixin_order",
-    "check_valid_tag_types", "check_estimator_tags_renamed",
+    "check_estimator_repr", "check_mixin_order", "check_valid_tag_types", "check_estimator_tags_renamed",
+    "check_estimators_unfitted",
 ])  # fmt: skip
 def test_checks_of_scikit_learn_that_need_no_data_pass(check, estimator):
     getattr(estimator_checks, check)(type(estimator).__name__, estimator)
