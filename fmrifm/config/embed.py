@@ -1,6 +1,7 @@
 """Settings of `embed`."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 from fmrifm.config.checks import check
@@ -28,5 +29,5 @@ class EmbedConfig:
 
     def __post_init__(self) -> None:
         check(bool(self.scans), "scans", "none", "at least one 4D NIfTI file")
-        ending = self.out.rpartition(".")[2]
-        check(ending in ("parquet", "tsv"), "out", self.out, "a name that ends in .parquet or .tsv")
+        ending = PurePath(self.out).suffix
+        check(ending in (".parquet", ".tsv"), "out", self.out, "a name that ends in .parquet or .tsv")
