@@ -7,6 +7,7 @@ Axes: S scans, D features, C classes.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -243,8 +244,9 @@ def _of_images(tags: Tags) -> Tags:
 def _state_of(pretrained: Pretrained) -> str:
     """Digest of a model, and of how scans are prepared for it."""
     grid, about = pretrained.grid, pretrained.about
-    prepared = (grid.affine, grid.mask, pretrained.tokens, about.get("cleaning"), about.get("encoding"), __version__)
-    return str(hash_of((pretrained.model.state_dict(), prepared)))
+    weights = {name: tensor.numpy() for name, tensor in pretrained.model.state_dict().items()}
+    prepared = (grid.affine, grid.mask, pretrained.atlas.labels, asdict(pretrained.tokens))
+    return str(hash_of((weights, prepared, about.get("cleaning"), about.get("encoding"), __version__)))
 
 
 def _state(scan: Path | nib.spatialimages.SpatialImage) -> tuple[Any, ...]:

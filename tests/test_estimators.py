@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -152,16 +153,22 @@ def test_a_fitted_embedder_survives_pickling_and_clones_are_unfitted(checkpoint,
     assert not hasattr(clone(embedder), "pretrained_")
 
 
-def test_memory_keeps_what_was_computed_until_the_file_changes(checkpoint, files, tmp_path, monkeypatch):
+def test_memory_serves_every_fit_and_estimator_until_file_or_model_changes(checkpoint, files, tmp_path, monkeypatch):
     path = tmp_path / "scan.nii.gz"
     path.write_bytes(Path(files[0]).read_bytes())
-    embedder = Embedder(checkpoint, memory=tmp_path / "memory").fit(files)
-    one = embedder.transform(path)
+    given = [path, nib.load(files[1])]
+    one = Embedder(checkpoint, memory=tmp_path / "memory").fit_transform(given)
     with monkeypatch.context() as patched:
         patched.setattr("fmrifm.estimators.embed_scan", lambda *_: pytest.fail("computed twice"))
-        np.testing.assert_array_equal(embedder.transform(path), one)
+        again = Embedder(checkpoint, memory=tmp_path / "memory").fit(given)
+        np.testing.assert_array_equal(again.transform([path, nib.load(files[1])]), one)
     path.write_bytes(Path(files[1]).read_bytes())
-    np.testing.assert_array_equal(embedder.transform(path), embedder.transform(files[1]))
+    np.testing.assert_array_equal(again.transform(path), again.transform(files[1]))
+    other = replace(load_pretrained(checkpoint), about={"cleaning": {"detrend": True}})
+    changed = save_pretrained(tmp_path / "other", other)
+    assert (
+        np.abs(Embedder(changed, memory=tmp_path / "memory").fit_transform(path) - again.transform(path)).max() > 1e-4
+    )
 
 
 def test_scores_come_out_of_cross_validation_on_images(checkpoint, files, cohort):
