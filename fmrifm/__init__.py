@@ -24,3 +24,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'fmrifm' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List them before they are imported, for completion in a notebook."""
+    return sorted({*globals(), *__all__})

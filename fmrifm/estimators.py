@@ -45,7 +45,7 @@ class Embedder(TransformerMixin, BaseEstimator):
 
     Args:
         checkpoint: Run folder of `fmrifm pretrain`, one of its checkpoints, or the name of a repository on the
-            Hugging Face hub.
+            Hugging Face hub. Of a run of `fmrifm finetune` it is the pretrained model that the run began with.
         pooling: `connectivity` of regions (D = R (R - 1) / 2 pairs), or the `mean` over tokens and time.
         connectivity: Form of connectivity: Fisher-z `correlation`, its `log_euclidean` form, or `tangent` at the
             mean of the scans given to `fit`.

@@ -24,7 +24,7 @@ from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.errors import CheckpointError, DataError
 from fmrifm.estimators import Classifier, Embedder
-from fmrifm.evaluation.probe import scan_features, scan_summaries
+from fmrifm.evaluation.probe import linear_classifier, scan_features, scan_summaries
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.stages.prepare import prepare
 from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained, save_pretrained
@@ -171,10 +171,13 @@ def test_memory_serves_every_fit_and_estimator_until_file_or_model_changes(check
     )
 
 
-def test_scores_come_out_of_cross_validation_on_images(checkpoint, files, cohort):
-    scores = cross_val_score(Classifier(checkpoint), files, cohort.scans["dx"], cv=3, scoring="roc_auc")
-    assert len(scores) == 3
-    assert np.isfinite(scores).all()
+@pytest.mark.parametrize("given", [str, Path, nib.load])
+def test_cross_validation_on_what_nilearn_takes_scores_as_the_read_out_of_the_store(given, checkpoint, files, cohort):
+    settings = {"y": cohort.scans["dx"], "cv": 2, "scoring": "roc_auc", "error_score": "raise"}
+    scores = cross_val_score(Classifier(checkpoint), [given(file) for file in files], **settings)
+    features = of_store(cohort, checkpoint).astype(np.float64)
+    expected = cross_val_score(linear_classifier(features.shape[1], penalty=1.0), features, **settings)
+    np.testing.assert_array_equal(scores, expected)
 
 
 def test_a_pipeline_is_searched_over(checkpoint, files, cohort, tmp_path):
