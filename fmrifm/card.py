@@ -34,12 +34,13 @@ def model_card(run: Path, pretrained: Pretrained, scored: Sequence[Path] = (), l
         loader=PackageLoader("fmrifm"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True
     )
     templates.filters["cell"] = _cell
-    metrics = [_json(folder / "metrics.json") for folder in (run, *scored)]
-    provenance = _json(run / "provenance.json")
+    metrics, runs = (
+        [_json(folder / name) for folder in (run, *scored)] for name in ("metrics.json", "provenance.json")
+    )
     return templates.get_template("model_card.md.j2").render(
         licence=licence,
-        provenance=provenance,
-        cohort=provenance["cohort"],
+        runs=runs,
+        cohort=runs[0]["cohort"],
         scans=_scans(run / "scans.tsv"),
         masking=_masking(pretrained),
         model=pretrained,

@@ -18,7 +18,9 @@ def evaluated(tmp_path: Path) -> Path:
     content = {"scores": {"auc": auc, "brier": nothing}, "baselines": {"site": {"auc": auc | {"value": 0.5625}}}}
     leakage = ["3 of 12 test subjects were in the pretraining set."]
     (folder / "metrics.json").write_text(json.dumps({**content, "folds": [], "leakage": leakage}))
-    (folder / "provenance.json").write_text("{}")
+    made = {"command": "fmrifm evaluate --out scores", "versions": {"fmrifm": "9.8.7"}, "seed": 3, "git_commit": None}
+    made |= {"store_fingerprint": "abc", "started": "2026-01-02T03:04:05+00:00", "device": "cpu"}
+    (folder / "provenance.json").write_text(json.dumps(made))
     return folder
 
 
@@ -74,6 +76,14 @@ def test_scores_of_the_model_and_its_baselines_stand_with_their_intervals(card: 
 
 def test_a_leak_that_was_found_is_a_warning(card: str) -> None:
     assert "## Warnings\n\n- **3 of 12 test subjects were in the pretraining set.**\n" in card
+
+
+def test_every_run_behind_the_card_is_named_by_its_command(card: str) -> None:
+    first, second = card.split("## Provenance\n\n")[1].splitlines()[:2]
+    assert first.startswith("- `fmrifm pretrain --config ")
+    assert second == (
+        "- `fmrifm evaluate --out scores`: fmrifm 9.8.7, seed 3, commit unknown, store abc, 2026-01-02, cpu"
+    )
 
 
 def test_without_a_licence_the_publisher_is_told_to_name_one(finished_run: Path, tmp_path: Path) -> None:
