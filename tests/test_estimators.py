@@ -1,4 +1,5 @@
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,20 @@ def test_the_table_says_what_was_resampled(checkpoint, files, tmp_path):
     assert table["n_windows"].tolist() == [2, 2, 2]
     assert table["path"].tolist()[:2] == [files[0], str(tmp_path / "on_grid.nii.gz")]
     assert table["path"].isna().tolist() == [False, False, True]
+
+
+def test_real_files_of_a_users_folder_embed_or_are_refused_by_name(test_data, checkpoint):
+    embedder, refused = Embedder(checkpoint).fit(["any"]), []
+    run = test_data / "bold_mni" / "nura_sess1_bold.nii.gz"
+    row = embedder.table(run).iloc[0]
+    assert (row["own_voxel_mm"], row["n_volumes"], bool(row["resampled"])) == ("3 x 3 x 3", 126, True)
+    assert 0.6 < row["coverage"] < 0.75
+    assert np.isfinite(embedder.transform(run)).all()
+    for path in sorted((test_data / "bold_native").glob("*.nii*")):
+        with pytest.raises(DataError, match=re.escape(str(path))):
+            embedder.transform(path)
+        refused.append(path)
+    assert len(refused) > 5
 
 
 def test_features_are_named_by_pairs_of_regions(checkpoint, files, cohort):
