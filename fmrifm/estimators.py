@@ -7,32 +7,27 @@ Axes: S scans, D features, C classes.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
 from joblib import Memory
-from joblib import hash as hash_of
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_memory
 from torch import Tensor
 
-from fmrifm import __version__
 from fmrifm.config import Connectivity
-from fmrifm.data.journal import source_state
-from fmrifm.data.sources.loose import Niimg, as_record, each_scan
+from fmrifm.data.sources.loose import Niimg, Scan, each_scan
 from fmrifm.errors import DataError
-from fmrifm.evaluation.embedding import device_named, embed_scan, feature_names, feature_table, vectorise
+from fmrifm.evaluation.embedding import device_named, feature_names, feature_table, vectorise
 from fmrifm.evaluation.probe import linear_classifier
+from fmrifm.evaluation.remembered import model_state, remembering
 from fmrifm.hub import from_pretrained
 from fmrifm.model.heads import ScanClassifier
-from fmrifm.training.checkpoint import Pretrained
 
 Images = Niimg | Iterable[Niimg]
 
@@ -128,20 +123,17 @@ class Embedder(TransformerMixin, BaseEstimator):
 
     def _load(self) -> None:
         self.pretrained_ = from_pretrained(self.checkpoint)
-        self._model = _state_of(self.pretrained_)
+        self._model = model_state(self.pretrained_)
         classifier = ScanClassifier(self.pretrained_.model, self.pooling, self.connectivity).eval()
         self.classifier_ = classifier.to(device_named(self.device))
         self.n_features_out_ = self.classifier_.pooling.size
 
-    def _read(self, scans: list[Path | nib.spatialimages.SpatialImage]) -> tuple[Tensor, list[dict[str, Any]]]:
+    def _read(self, scans: list[Scan]) -> tuple[Tensor, list[dict[str, Any]]]:
         """Summaries of all scans, (S, ...), and facts about each."""
-        embed = self._memory().cache(_embed, ignore=["scan", "pretrained", "classifier"])
-        settings = (self._model, self.pooling)
-        rows = [embed(_state(scan), settings, scan, self.pretrained_, self.classifier_) for scan in scans]
+        memory = check_memory(str(self.memory) if isinstance(self.memory, Path) else self.memory)
+        embed = remembering(memory, (self._model, self.pooling), self.pretrained_, self.classifier_)
+        rows = [embed(scan) for scan in scans]
         return torch.cat([summary for summary, _ in rows]), [facts for _, facts in rows]
-
-    def _memory(self) -> Memory:
-        return check_memory(str(self.memory) if isinstance(self.memory, Path) else self.memory)
 
     def __sklearn_tags__(self) -> Tags:
         return _of_images(super().__sklearn_tags__())
@@ -228,7 +220,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return _of_images(super().__sklearn_tags__())
 
 
-def _some(X: Images) -> list[Path | nib.spatialimages.SpatialImage]:
+def _some(X: Images) -> list[Scan]:
     if not (scans := each_scan(X)):
         raise DataError("No scan was given. Expected at least one path or image.")
     return scans
@@ -239,30 +231,3 @@ def _of_images(tags: Tags) -> Tags:
     tags.input_tags.two_d_array = False
     tags.no_validation = True
     return tags
-
-
-def _state_of(pretrained: Pretrained) -> str:
-    """Digest of a model, and of how scans are prepared for it."""
-    grid, about = pretrained.grid, pretrained.about
-    weights = {name: tensor.numpy() for name, tensor in pretrained.model.state_dict().items()}
-    prepared = (grid.affine, grid.mask, pretrained.atlas.labels, asdict(pretrained.tokens))
-    return str(hash_of((weights, prepared, about.get("cleaning"), about.get("encoding"), __version__)))
-
-
-def _state(scan: Path | nib.spatialimages.SpatialImage) -> tuple[Any, ...]:
-    """What tells a scan from another, or from itself after a change; an image in memory by its numbers."""
-    if not isinstance(scan, Path):
-        return (scan, np.asarray(scan.affine))
-    with as_record(scan) as record:  # the mask and confounds beside a file count, too
-        return (str(scan.resolve()), source_state(record))
-
-
-def _embed(
-    state: tuple[Any, ...],
-    settings: tuple[Any, ...],
-    scan: Path | nib.spatialimages.SpatialImage,
-    pretrained: Pretrained,
-    classifier: ScanClassifier,
-) -> tuple[Tensor, dict[str, Any]]:
-    with as_record(scan) as record:
-        return embed_scan(record, pretrained, classifier)

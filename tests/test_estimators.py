@@ -174,7 +174,7 @@ def test_memory_serves_every_fit_and_estimator_until_file_or_model_changes(check
     given = [path, nib.load(files[1])]
     one = Embedder(checkpoint, memory=tmp_path / "memory").fit_transform(given)
     with monkeypatch.context() as patched:
-        patched.setattr("fmrifm.estimators.embed_scan", lambda *_: pytest.fail("computed twice"))
+        patched.setattr("fmrifm.evaluation.remembered.embed_scan", lambda *_: pytest.fail("computed twice"))
         again = Embedder(checkpoint, memory=tmp_path / "memory").fit(given)
         np.testing.assert_array_equal(again.transform([path, nib.load(files[1])]), one)
     path.write_bytes(Path(files[1]).read_bytes())

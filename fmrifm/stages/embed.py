@@ -12,13 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import torch
-from nibabel.spatialimages import SpatialImage
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from fmrifm.config import EmbedConfig
-from fmrifm.data.sources.loose import as_record, each_scan
+from fmrifm.data.sources.loose import Scan, as_record, each_scan
 from fmrifm.errors import ConfigError, DataError
 from fmrifm.evaluation.embedding import device_named, embed_scan, feature_names, feature_table, vectorise
 from fmrifm.hub import from_pretrained
@@ -68,7 +67,7 @@ def embed(config: EmbedConfig) -> Path:
 
 
 def _embed_each(
-    scans: Sequence[Path | SpatialImage], pretrained: Pretrained, classifier: ScanClassifier, console: Console
+    scans: Sequence[Scan], pretrained: Pretrained, classifier: ScanClassifier, console: Console
 ) -> tuple[list[Row], list[tuple[str, str]]]:
     """What was read of each usable scan, and the others with the reason."""
     rows, refused = [], []

@@ -20,9 +20,11 @@ from fmrifm.errors import DataError
 
 Niimg = str | PathLike[str] | nib.spatialimages.SpatialImage
 """A path, a path with wildcards, or an image in memory."""
+Scan = Path | nib.spatialimages.SpatialImage
+"""One run: a file, or an image in memory."""
 
 
-def each_scan(images: Niimg | Iterable[Niimg]) -> list[Path | nib.spatialimages.SpatialImage]:
+def each_scan(images: Niimg | Iterable[Niimg]) -> list[Scan]:
     """List 4D runs one by one; wildcards give their files in the order of names.
 
     Args:
@@ -41,7 +43,7 @@ def each_scan(images: Niimg | Iterable[Niimg]) -> list[Path | nib.spatialimages.
 _EXPECTED = "Expected paths of 4D NIfTI files, paths with wildcards, nibabel images, or a list of these."
 
 
-def _scans_of(image: Any) -> list[Path | nib.spatialimages.SpatialImage]:
+def _scans_of(image: Any) -> list[Scan]:
     if isinstance(image, nib.spatialimages.SpatialImage):
         return [image]
     if not isinstance(image, str | PathLike):
@@ -56,7 +58,7 @@ def _scans_of(image: Any) -> list[Path | nib.spatialimages.SpatialImage]:
 
 
 @contextmanager
-def as_record(scan: Path | nib.spatialimages.SpatialImage) -> Iterator[ScanRecord]:
+def as_record(scan: Scan) -> Iterator[ScanRecord]:
     """Give a run as `prepare` knows one; an image in memory is written to a temporary file for that time."""
     if isinstance(scan, Path):
         yield _of_file(scan)
