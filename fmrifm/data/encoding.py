@@ -42,3 +42,12 @@ def decode_tensor(stored: "Tensor", scale: "Tensor | None") -> "Tensor":
     """As `decode`, on the device of the tensors: stored (..., T, V) with a scale of (V,) or (..., 1, V)."""
     signal = stored.float()  # a tenth of the time that numpy takes from float16
     return signal if scale is None else signal.mul_(scale)
+
+
+def rounded(signal_TV: NDArray[np.float32], encoding: Encoding) -> "Tensor":
+    """What a store would give back of a signal, shape (T, V): the same bits as encoded and decoded."""
+    import torch
+
+    if encoding == "float16":
+        return torch.from_numpy(signal_TV).half().float()  # 4 ms where NumPy and back takes 40
+    return torch.from_numpy(decode(*encode(signal_TV, encoding)))

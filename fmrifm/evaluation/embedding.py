@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fmrifm.config import CleaningConfig
-from fmrifm.data.encoding import decode, encode
+from fmrifm.data.encoding import rounded
 from fmrifm.data.images import open_image
 from fmrifm.data.preprocess import PreparedScan, prepare_scan
 from fmrifm.data.scan import ScanRecord
@@ -74,7 +74,7 @@ def _windows(scan: PreparedScan, pretrained: Pretrained, record: ScanRecord) -> 
             f"{record.path}: {max(scan.segments)} consecutive volumes, expected the {volumes} of the model's window. "
             "Give a longer run, or a model of shorter windows."
         )
-    signal = torch.from_numpy(decode(*encode(scan.signal, pretrained.about.get("encoding", "float16"))))
+    signal = rounded(scan.signal, pretrained.about.get("encoding", "float16"))
     return torch.stack([signal[start : start + volumes] for start in starts])[None], len(starts)
 
 

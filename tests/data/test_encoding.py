@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fmrifm.data.encoding import decode, encode
+from fmrifm.data.encoding import decode, encode, rounded
 
 
 @pytest.fixture
@@ -32,3 +32,13 @@ def test_decoding_undoes_encoding_up_to_rounding(encoding: str, share: float) ->
     assert decoded.dtype == np.float32
     assert (np.abs(decoded - signal) <= share * np.abs(signal).max(axis=0)).all()
     assert not np.array_equal(decoded, signal)
+
+
+@pytest.mark.parametrize("encoding", ["float16", "int8"])
+def test_rounding_gives_the_bits_that_a_store_gives_back(encoding: str) -> None:
+    """Halves between two levels, numbers too small for float16 and its largest are in it."""
+    signal = np.random.default_rng(0).normal(size=(4000, 7)).astype(np.float32)
+    signal[:6, 0] = [1 + 2**-11, 1 + 3 * 2**-11, 2**-25, -(2**-24), 65504, 0]
+    given = signal.copy()
+    np.testing.assert_array_equal(rounded(signal, encoding).numpy(), decode(*encode(signal, encoding)))
+    np.testing.assert_array_equal(signal, given)
