@@ -18,14 +18,17 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fmrifm
-from fmrifm.config import AtlasConfig, ModelConfig, PrepareConfig, TokensConfig
+from fmrifm.config import AtlasConfig, ModelConfig, PrepareConfig, ReadoutConfig, TokensConfig
 from fmrifm.data.grid import mni_grid
 from fmrifm.data.phantom import write_phantom
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.errors import CheckpointError, DataError
 from fmrifm.estimators import Classifier, Embedder
+from fmrifm.evaluation.labels import labelled_scans
 from fmrifm.evaluation.probe import linear_classifier, scan_features, scan_summaries
+from fmrifm.evaluation.readout import pooled_features, predict_folds
+from fmrifm.evaluation.splits import Fold
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.stages.prepare import prepare
 from fmrifm.training.checkpoint import Pretrained, build_model, load_pretrained, save_pretrained
@@ -193,6 +196,18 @@ def test_cross_validation_on_what_nilearn_takes_scores_as_the_read_out_of_the_st
     features = of_store(cohort, checkpoint).astype(np.float64)
     expected = cross_val_score(linear_classifier(features.shape[1], penalty=1.0), features, **settings)
     np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("connectivity", ["correlation", "tangent"])
+def test_the_classifier_predicts_what_evaluate_predicts_of_a_fold(connectivity, checkpoint, files, cohort):
+    pretrained, scans = load_pretrained(checkpoint), labelled_scans(cohort.scans, "dx")
+    network = ScanClassifier(pretrained.model, "connectivity", connectivity).eval()
+    windows = Windows(cohort, scans["scan"].tolist(), pretrained.tokens.window_volumes)
+    features = pooled_features(network, scan_summaries(network, windows, range(len(windows))), scans["site"])
+    fold = Fold(train=tuple(scans["subject"][:8]), test=tuple(scans["subject"][8:]))
+    told = predict_folds(features, scans, [fold], ReadoutConfig(connectivity=connectivity))
+    ours = Classifier(checkpoint, connectivity=connectivity).fit(files[:8], scans["dx"][:8]).predict_proba(files[8:])
+    np.testing.assert_allclose(ours[:, 1], told["probability"], atol=1e-6)
 
 
 def test_a_pipeline_is_searched_over(checkpoint, files, cohort, tmp_path):
