@@ -1,9 +1,13 @@
 """`fmrifm embed`: features of scans, one row each, as parquet or TSV.
 
 A scan that cannot be used is named in NAME_quarantine.tsv beside the table, with the reason; the rest goes on.
+NAME.json says what made the features: settings, version, and the model with its grid, window and cleaning.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from fmrifm.config import EmbedConfig
 from fmrifm.data.sources.loose import Scan, as_record, each_scan
 from fmrifm.errors import ConfigError, DataError
 from fmrifm.evaluation.embedding import device_named, embed_scan, feature_names, feature_table, vectorise
+from fmrifm.evaluation.remembered import model_state
 from fmrifm.hub import from_pretrained
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.training.checkpoint import Pretrained
@@ -52,6 +57,8 @@ def embed(config: EmbedConfig) -> Path:
     if not rows:
         raise DataError(f"None of {len(scans)} scans can be used; {quarantine} gives the reason for each.")
     table = _table(rows, pretrained, classifier)
+    with whole(out.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps(_made_with(config, pretrained), indent=1))
     with whole(out) as partial:
         if out.suffix == ".parquet":
             pa.parquet.write_table(_columns(table, classifier.pooling.size), partial, use_dictionary=False)
@@ -85,6 +92,19 @@ def _table(rows: list[Row], pretrained: Pretrained, classifier: ScanClassifier) 
     summaries = torch.cat(parts)
     classifier.pooling.fit(summaries)
     return feature_table(paths, facts, vectorise(classifier, summaries), feature_names(pretrained, classifier))
+
+
+def _made_with(config: EmbedConfig, pretrained: Pretrained) -> dict[str, Any]:
+    return {
+        "fmrifm": version("fmrifm"),
+        "settings": asdict(config),
+        "model": model_state(pretrained),
+        "spacing_mm": pretrained.grid.spacing_mm,
+        "shape": pretrained.grid.shape,
+        "atlas": pretrained.atlas.name,
+        "window_volumes": pretrained.tokens.window_volumes,
+        "about": dict(pretrained.about),
+    }
 
 
 def _columns(table: pd.DataFrame, features: int) -> pa.Table:

@@ -1,3 +1,5 @@
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
@@ -10,7 +12,9 @@ from fmrifm.config import EmbedConfig
 from fmrifm.data.grid import Grid
 from fmrifm.errors import ConfigError, DataError
 from fmrifm.estimators import Embedder
+from fmrifm.evaluation.remembered import model_state
 from fmrifm.stages.embed import embed
+from fmrifm.training.checkpoint import load_pretrained
 
 FACTS = ["path", "own_tr_s", "tr_s", "n_volumes", "n_windows", "coverage", "own_voxel_mm", "resampled"]
 
@@ -53,6 +57,16 @@ def test_a_scan_that_cannot_be_used_is_named_with_the_reason(
     assert refused["path"].tolist() == scans[2:]
     assert "expected 4 axes" in refused["reason"][0] or "1 volumes" in refused["reason"][0]
     assert scans[2] not in refused["reason"][0]
+
+
+def test_what_made_the_features_stands_beside_them(finished_run: Path, scans: list[str], tmp_path: Path) -> None:
+    asked = config(finished_run, scans, tmp_path / "features.tsv", connectivity="log_euclidean")
+    embed(asked)
+    made = json.loads((tmp_path / "features.json").read_text())
+    assert made["settings"] == json.loads(json.dumps(asdict(asked)))
+    assert made["model"] == model_state(load_pretrained(finished_run))
+    assert (made["spacing_mm"], made["shape"], made["window_volumes"]) == ([2, 2, 2], [5, 6, 7], 8)
+    assert made["about"]["cleaning"]["high_pass_hz"] == 0.01
 
 
 def test_tsv_and_parquet_hold_the_same_numbers(finished_run: Path, scans: list[str], tmp_path: Path) -> None:
