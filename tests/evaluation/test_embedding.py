@@ -1,5 +1,6 @@
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import nibabel as nib
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from nilearn.image import resample_img
 
-from fmrifm.config import CleaningConfig, Encoding
+from fmrifm.config import CleaningConfig, Connectivity, Encoding, PoolingKind, TokenKind
 from fmrifm.data.grid import Grid
 from fmrifm.data.preprocess import prepare_scan
 from fmrifm.data.scan import ScanRecord
@@ -15,10 +16,11 @@ from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.data.windows import Windows
 from fmrifm.errors import ConfigError, DataError
-from fmrifm.evaluation.embedding import device_named, embed_scan, feature_names
+from fmrifm.evaluation.embedding import device_named, embed_scan, feature_names, vectorise
 from fmrifm.evaluation.probe import scan_summaries
+from fmrifm.model.connectivity import CONNECTIVITY
 from fmrifm.model.heads import ScanClassifier
-from fmrifm.training.checkpoint import Pretrained
+from fmrifm.training.checkpoint import Pretrained, build_model
 
 CLEANING = CleaningConfig(detrend=True, high_pass_hz=0.02, tr_s=1.5)
 
@@ -101,6 +103,26 @@ def test_features_are_named_as_they_stand(pretrained: Pretrained) -> None:
     names = feature_names(pretrained, ScanClassifier(pretrained.model, "connectivity"))
     assert names[:6] == ["A~B", "A~C", "A~D", "A~E", "A~F", "B~C"]
     assert feature_names(pretrained, ScanClassifier(pretrained.model, "mean"))[-1] == "feature_23"
+
+
+@pytest.mark.parametrize("kind", get_args(TokenKind))
+@pytest.mark.parametrize(("pooling", "form"), [("mean", "correlation"), *(("connectivity", f) for f in CONNECTIVITY)])
+def test_every_feature_of_every_model_has_a_name_of_its_own(
+    kind: TokenKind,
+    pooling: PoolingKind,
+    form: Connectivity,
+    pretrained: Pretrained,
+    run: nib.Nifti1Image,
+    tmp_path: Path,
+) -> None:
+    tokens = replace(pretrained.tokens, kind=kind)
+    model = build_model(pretrained.grid, pretrained.atlas, tokens, pretrained.sizes)
+    other = replace(pretrained, model=model, tokens=tokens)
+    classifier = ScanClassifier(model, pooling, form).eval()
+    summary, _ = embed_scan(saved(tmp_path / "run.nii", run), other, classifier)
+    names = feature_names(other, classifier)
+    assert len(set(names)) == len(names)
+    assert vectorise(classifier, summary).shape == (1, len(names))
 
 
 def test_a_device_that_is_none_is_refused() -> None:
