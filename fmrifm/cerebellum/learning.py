@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fmrifm.cerebellum.predictors import CerebellarPredictor, Predictor, recent
-from fmrifm.cerebellum.references import chosen_ridge
+from fmrifm.cerebellum.references import autoregression, chosen_ridge
 
 _CALIBRATED_ON = 20_000
 """Frames from which thresholds are set."""
@@ -88,14 +88,19 @@ def _held(predictor: Predictor, x: Tensor, kept: Tensor) -> float:
 
 @torch.no_grad()
 def _start_readout(predictor: CerebellarPredictor, train: Tensor, kept: Tensor) -> None:
-    """Thresholds from the drive, then the readout by ridge regression; what comes back is 0 at first."""
+    """Thresholds from the drive; then the readout of each parcel's own past, and by ridge regression what all add.
+
+    Penalised from zero, own past and strangers' alike, the readout falls behind autoregression on short real scans.
+    """
+    own = autoregression(train, predictor.context, kept)
     past = recent(train, predictor.context).flatten(2)
     if predictor.recurrent:
         past = torch.cat([past, torch.zeros_like(train)], dim=-1)
     counts = kept[:, 1:]
-    mossy, target = past[:, :-1][counts], train[:, 1:][counts]
+    mossy, target = past[:, :-1][counts], (train[:, 1:] - own(train).mu[:, :-1])[counts]
     predictor.granule.calibrate(mossy[:: 1 + len(mossy) // _CALIBRATED_ON])
     held = int(counts[: len(train) // 5].sum())
     fitted = chosen_ridge(predictor.features(mossy).numpy(), target.numpy(), held)
     predictor.readout.weight.copy_(torch.from_numpy(fitted.coef_))
-    predictor.readout.bias.copy_(torch.from_numpy(np.asarray(fitted.intercept_)))
+    predictor.readout.weight[:, : own.weight[0].numel()] += own.weight.flatten(1)
+    predictor.readout.bias.copy_(torch.from_numpy(np.asarray(fitted.intercept_)) + own.bias)

@@ -43,8 +43,8 @@ def filter_warning(x: Tensor) -> str | None:
         return None
     return (
         f"Filtered data: each parcel's own last {_LAGS} frames predict the next with R2 {found:.2f}, as white noise "
-        "does after a zero-phase band-pass, which lets the future into the past. Skill on such scans means nothing; prepare "
-        "them without low_pass_hz."
+        "does after a zero-phase band-pass, which lets the future into the past. Skill on such scans means nothing; "
+        "prepare them without low_pass_hz."
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fmrifm.cerebellum.predictors import Prediction, Predictor, recent
 
-_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
+_PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
 
 class Persistence(Predictor):
@@ -47,12 +47,12 @@ class LinearPredictor(Predictor):
         return Prediction(torch.einsum("btpq,rpq->btr", past, self.weight) + self.bias, past.flatten(2))
 
 
-def autoregression(train: Tensor, lags: int) -> LinearPredictor:
-    """Least squares on each parcel's own past, over training scans (B, T, P)."""
+def autoregression(train: Tensor, lags: int, kept: Tensor | None = None) -> LinearPredictor:
+    """Least squares on each parcel's own past, over training scans (B, T, P); `kept` (B, T) is True for targets."""
     parcels = train.shape[2]
     weight, bias = torch.zeros(parcels, lags, parcels), torch.zeros(parcels)
     for parcel in range(parcels):
-        past, target = examples(train[..., parcel, None], lags)
+        past, target = examples(train[..., parcel, None], lags, kept)
         fitted = Ridge(alpha=1e-3).fit(past, target[:, 0])
         weight[parcel, :, parcel] = torch.from_numpy(fitted.coef_)
         bias[parcel] = float(fitted.intercept_)
@@ -78,7 +78,8 @@ def chosen_ridge(features: NDArray[np.float32], target: NDArray[np.float32], hel
     return Ridge(alpha=best).fit(features, target)
 
 
-def examples(x: Tensor, lags: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Whole pasts and the frames that follow, over scans (B, T, P): (n, p * P) and (n, P)."""
-    past = recent(x, lags)[:, lags - 1 : -1].flatten(2).flatten(0, 1)
-    return past.numpy(), x[:, lags:].flatten(0, 1).numpy()
+def examples(x: Tensor, lags: int, kept: Tensor | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Whole pasts and the frames that follow, where these count, over scans (B, T, P): (n, p * P) and (n, P)."""
+    past = recent(x, lags)[:, lags - 1 : -1].flatten(2)
+    counts = torch.ones(past.shape[:2], dtype=torch.bool) if kept is None else kept[:, lags:]
+    return past[counts].numpy(), x[:, lags:][counts].numpy()
