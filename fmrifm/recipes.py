@@ -26,6 +26,7 @@ SETTINGS: dict[str, type] = {
     "compare": config.CompareConfig,
     "attribute": config.AttributeConfig,
     "embed": config.EmbedConfig,
+    "predict": config.PredictConfig,
     "report": config.ReportConfig,
     "info": config.InfoConfig,
 }

@@ -29,6 +29,7 @@ NEEDED = {
     "compare": ["--store", "store", "--out", "run"],
     "attribute": ["--store", "store", "--checkpoint", "before", "--out", "run"],
     "embed": ["--checkpoint", "run", "--scans", "scan.nii.gz", "--out", "embeddings.parquet"],
+    "predict": ["--store", "store", "--checkpoint", "before", "--out", "run"],
     "report": ["--run", "run", "--out", "report.html"],
     "info": ["store"],
 }

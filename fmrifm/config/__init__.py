@@ -32,6 +32,10 @@ from fmrifm.config.outputs import (
     PathStart,
     ReportConfig,
 )
+from fmrifm.config.predict import (
+    Circuit,
+    PredictConfig,
+)
 from fmrifm.config.prepare import (
     AtlasConfig,
     CleaningConfig,
@@ -60,6 +64,7 @@ __all__ = [
     "AtlasConfig",
     "AttributeConfig",
     "Baseline",
+    "Circuit",
     "CleaningConfig",
     "CompareConfig",
     "Connectivity",
@@ -82,6 +87,7 @@ __all__ = [
     "OptimConfig",
     "PathStart",
     "PoolingKind",
+    "PredictConfig",
     "PrepareConfig",
     "PretrainConfig",
     "ReadoutConfig",

@@ -70,6 +70,14 @@ _METHODS = {
         of_label=False,
         tested=False,
     ),
+    "surprise": Method(
+        name="surprise",
+        unit="surprise (innovation variances)",
+        meaning="Surprise is how far a region's frames are from what a predictor of the next frame expected, squared, "
+        "over the variance that training left, in a still frame: 1 is as expected.",
+        of_label=False,
+        tested=False,
+    ),
 }
 """In reading order: of each kind, first the one that asks the model most directly."""
 

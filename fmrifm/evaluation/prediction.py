@@ -1,0 +1,92 @@
+"""Circuits that predict region means, taught on some subjects and measured against references on others.
+
+Axes: n stretches, T volumes, R regions, U subjects.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fmrifm.cerebellum.forecast import errors
+from fmrifm.cerebellum.learning import fit
+from fmrifm.cerebellum.predictors import AttentionPredictor, CerebellarPredictor, Predictor, width_for
+from fmrifm.cerebellum.references import Persistence, autoregression, vector_autoregression
+from fmrifm.config import Circuit
+from fmrifm.evaluation.metrics import Score, bootstrap
+
+HORIZONS = (1, 2, 3)
+"""Volumes ahead: beyond some ten seconds point forecasts of BOLD are worth nothing."""
+
+
+def build(circuit: Circuit, regions: int, lags: int, granule: int, seed: int) -> Predictor:
+    """An untaught circuit; all have about as many trainable numbers as the feed-forward cerebellum."""
+    generator = torch.Generator().manual_seed(seed)
+    cerebellum = CerebellarPredictor(regions, lags, granule, recurrent=circuit == "recurrent", generator=generator)
+    if circuit != "attention":
+        return cerebellum
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AttentionPredictor(regions, width_for(regions, cerebellum.trainable), context=lags)
+
+
+def teach(predictor: Predictor, train: Tensor, context: int, epochs: int, seed: int) -> Predictor:
+    """Teach it in place on stretches (n, T, R), whose first `context` volumes are no targets; return it."""
+    kept = torch.ones(train.shape[:2], dtype=torch.bool)
+    kept[:, :context] = False
+    # The recurrent readout starts from ridge regression and goes on by small steps.
+    slow = {"lr": 1e-4, "batch": 8} if isinstance(predictor, CerebellarPredictor) else {}
+    return fit(predictor, train, torch.Generator().manual_seed(seed), epochs=epochs, kept=kept, **slow)  # type: ignore[arg-type]
+
+
+def references(train: Tensor, context: int, lags: int) -> dict[str, Predictor]:
+    """What a circuit has to beat, taught on the volumes after the context."""
+    targets = train[:, context - lags :]
+    return {
+        "persistence": Persistence(train.shape[2]),
+        "ar": autoregression(targets, lags),
+        "var": vector_autoregression(targets, lags),
+    }
+
+
+def skill_table(
+    circuits: Mapping[str, Predictor], rivals: Mapping[str, Predictor], test: Tensor,
+    subject: Sequence[str] | NDArray[Any], context: int, resamples: int, rng: np.random.Generator,
+) -> pd.DataFrame:  # fmt: skip
+    """Skill of each circuit and reference over each reference at each horizon, with intervals over subjects.
+
+    Args:
+        circuits: By name.
+        rivals: The references.
+        test: Stretches of held-out subjects, shape (n, T, R).
+        subject: Of each stretch.
+        context: Volumes that no prediction is of.
+        resamples: Bootstrap draws of subjects.
+        rng: Source of randomness.
+
+    Returns:
+        circuit, reference, horizon, skill, ci_low, ci_high, n (subjects); skill is 1 - error / error of the reference.
+    """
+    rows = []
+    models = {**circuits, **rivals}
+    for horizon in HORIZONS:
+        error = {name: _by_subject(errors(model, test, horizon, context), subject) for name, model in models.items()}
+        for name in models:
+            for rival in rivals:
+                if name != rival:
+                    score = _skill(error[name], error[rival], resamples, rng)
+                    rows.append([name, rival, horizon, score.value, score.ci_low, score.ci_high, score.n])
+    return pd.DataFrame(rows, columns=["circuit", "reference", "horizon", "skill", "ci_low", "ci_high", "n"])
+
+
+def _by_subject(error: Tensor, subject: Sequence[str] | NDArray[Any]) -> NDArray[np.float64]:
+    """Mean error of each subject's stretches, shape (U,)."""
+    return pd.Series(error.double().numpy()).groupby(list(subject)).mean().to_numpy()
+
+
+def _skill(ours: NDArray[np.float64], theirs: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> Score:
+    return bootstrap(lambda weight: 1 - (weight @ ours) / (weight @ theirs), len(ours), resamples, rng)
