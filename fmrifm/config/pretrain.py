@@ -10,6 +10,7 @@ MaskKind = Literal["random", "tube", "region", "system", "parcels", "future", "a
 Rule = Literal["majority", "any", "pure"]
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
 Resident = Literal["auto", "always", "never"]
+Objective = Literal["mask", "next", "mask+next"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +178,11 @@ class PretrainConfig(NetworkConfig):
     """Store written by `fmrifm prepare`."""
     out: str
     """Run folder to write."""
+    objective: Objective = "mask"
+    """`mask`: reconstruct what is hidden; `next`: predict the first volumes of a window's last time patch from those
+    before it; or both by one encoder, `mask+next`."""
+    next_weight: float = 0.5
+    """Weight of the prediction's mean squared error beside the losses of masked reconstruction."""
     validation: float = 0.1
     """Share of subjects held out, whole, to measure reconstruction."""
     seed: int = 0
@@ -192,3 +198,8 @@ class PretrainConfig(NetworkConfig):
     def __post_init__(self) -> None:
         check(0 < self.validation < 1, "validation", self.validation, "a share of the subjects between 0 and 1")
         check(self.save_every >= 1, "save_every", self.save_every, "at least 1 step")
+        positive = 0 < self.next_weight < float("inf")
+        check(positive, "next_weight", self.next_weight, "a positive weight; objective mask leaves it out")
+        past = self.tokens.window_volumes > self.tokens.patch_volumes or self.objective == "mask"
+        within = f"less than the window, {self.tokens.window_volumes}, so that a time patch has a past"
+        check(past, "tokens.patch_volumes", self.tokens.patch_volumes, within)

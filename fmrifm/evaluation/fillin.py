@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fmrifm.data.windows import Window
 from fmrifm.model.draws import Draw, take
-from fmrifm.model.mae import Reconstruction, countable
+from fmrifm.model.mae import Reconstruction
 from fmrifm.model.tokens import Tokenizer
 
 
@@ -86,6 +86,6 @@ def filled_in(fill_in: FillIn, tokenizer: Tokenizer, batch: Window, hidden: Tens
     return Reconstruction(
         prediction=take(tokenizer.split(guessed), drawn.query),
         target=take(tokenizer.split(batch.signal), drawn.query),
-        weight=countable(tokenizer, batch.covered, drawn.query),
+        weight=tokenizer.countable(batch.covered, drawn.query),
         token=drawn.query,
     )

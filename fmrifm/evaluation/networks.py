@@ -30,7 +30,7 @@ def untrained(pretrained: Pretrained, seed: int) -> Pretrained:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(pretrained.grid, pretrained.atlas, pretrained.tokens, sizes)
-    return replace(pretrained, model=model.eval(), sizes=sizes, subjects=())
+    return replace(pretrained, model=model.eval(), sizes=sizes, subjects=(), objective="mask")
 
 
 def from_scratch(

@@ -1,4 +1,4 @@
-"""The masked autoencoder: tokenise, hide, encode what is visible, predict what is hidden.
+"""The masked autoencoder: tokenise, hide, encode what is visible, predict what is hidden, or what comes next.
 
 Axes: B windows, t volumes, V brain voxels, N tokens, Q predicted tokens, P voxels of a chunk, p volumes of a patch.
 """
@@ -12,6 +12,7 @@ from fmrifm.config import ModelConfig
 from fmrifm.model.decoder import Decoder
 from fmrifm.model.draws import Draw, take
 from fmrifm.model.encoder import Encoder
+from fmrifm.model.foresight import Forecast, NextHead
 from fmrifm.model.population import PopulationPrior
 from fmrifm.model.tokens import Tokenizer
 
@@ -35,9 +36,10 @@ class MaskedAutoencoder(nn.Module):
     Args:
         tokenizer: Geometry of the tokens.
         config: Sizes.
+        foresees: Whether it also learns to predict the next volumes.
     """
 
-    def __init__(self, tokenizer: Tokenizer, config: ModelConfig) -> None:
+    def __init__(self, tokenizer: Tokenizer, config: ModelConfig, *, foresees: bool = False) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         size = {"patch": tokenizer.patch, "heads": config.heads}
@@ -51,6 +53,7 @@ class MaskedAutoencoder(nn.Module):
             **size,
         )
         self.decoder.mirror(self.encoder.embed)
+        self.next = NextHead(tokenizer, config) if foresees else None
 
     def features(self, signal: Tensor, tr_s: Tensor) -> Tensor:
         """Encode whole windows, nothing hidden: signal (B, t, V) to features (B, N, W)."""
@@ -72,12 +75,18 @@ class MaskedAutoencoder(nn.Module):
         tokens = self.tokenizer.split(signal)
         return self.reconstruct(tokens, self.tokenizer.project(tokens), covered, tr_s, drawn)
 
+    def foresee(self, signal: Tensor, covered: Tensor, tr_s: Tensor, chunk: Tensor) -> Forecast:
+        """Predict the first volumes of the last time patch from the patches before it (`NextHead.forward`)."""
+        if self.next is None:
+            raise ValueError("this model was not trained to predict the next volumes")
+        return self.next(self.encoder, self.tokenizer, signal, covered, tr_s, chunk)
+
     def expect(self, signal: Tensor, covered: Tensor, drawn: Draw) -> Reconstruction:
         """As `forward`, by the population prior alone, or by the temporal mean, 0, where there is none."""
         tokens = self.tokenizer.split(signal)
         target = take(tokens, drawn.query)
         guess = torch.zeros_like(target) if self.prior is None else self.prior(tokens, covered, drawn, self.tokenizer)
-        return Reconstruction(guess, target, countable(self.tokenizer, covered, drawn.query), drawn.query)
+        return Reconstruction(guess, target, self.tokenizer.countable(covered, drawn.query), drawn.query)
 
     def reconstruct(
         self, tokens: Tensor, coefficients: Tensor, covered: Tensor, tr_s: Tensor, drawn: Draw
@@ -104,13 +113,6 @@ class MaskedAutoencoder(nn.Module):
         return Reconstruction(
             prediction=prediction,
             target=take(tokens, query),
-            weight=countable(self.tokenizer, covered, query),
+            weight=self.tokenizer.countable(covered, query),
             token=query,
         )
-
-
-def countable(tokenizer: Tokenizer, covered: Tensor, token: Tensor) -> Tensor:
-    """Tell which places of tokens (B, Q) hold a voxel that the scan covers (B, V): True there, shape (B, Q, P)."""
-    chunk = token % len(tokenizer.region)
-    in_scan = covered.gather(1, tokenizer.voxel[chunk].flatten(1)).view(*token.shape, -1)
-    return tokenizer.valid[chunk] & in_scan

@@ -98,8 +98,8 @@ class Tokenizer(nn.Module):
         return signal
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Coefficients of each token's best quadratic: (B, N, P, p) to (B, N, M, p)."""
-        values = tokens.unflatten(1, (self.patches, -1))
+        """Coefficients of each token's best quadratic: (B, N, P, p) to (B, N, M, p), of all or fewer time patches."""
+        values = tokens.unflatten(1, (-1, len(self.voxel)))
         weight = self.basis / self.valid.sum(dim=1)[:, None, None]
         return torch.einsum("btkpv,kpm->btkmv", values, weight).flatten(1, 2)
 
@@ -112,6 +112,12 @@ class Tokenizer(nn.Module):
     def expand(self, coefficients: Tensor, token: Tensor) -> Tensor:
         """Voxel values of chosen tokens: coefficients (B, Q, M, p) of tokens (B, Q) to (B, Q, P, p)."""
         return torch.einsum("bqmv,bqpm->bqpv", coefficients, self.basis[token % len(self.basis)])
+
+    def countable(self, covered: Tensor, token: Tensor) -> Tensor:
+        """True where a place of tokens (B, Q) holds a voxel that the scan covers (B, V), shape (B, Q, P)."""
+        chunk = token % len(self.voxel)
+        in_scan = covered.gather(1, self.voxel[chunk].flatten(1)).view(*token.shape, -1)
+        return self.valid[chunk] & in_scan
 
     def places(self, tr_s: Tensor) -> Tensor:
         """Centres of all tokens in millimetres and seconds: repetition times (B,) to (B, N, 4)."""

@@ -27,6 +27,7 @@ from fmrifm.attribution.tables import Explained
 from fmrifm.config import AttributeConfig
 from fmrifm.data.checksums import digest
 from fmrifm.data.store import Store
+from fmrifm.errors import CheckpointError
 from fmrifm.evaluation.metrics import Score, auc_statistic, bootstrap
 from fmrifm.stages.explanation import Task
 from fmrifm.stages.folder import RunFolder, check_same_settings, names, run_folder
@@ -50,6 +51,11 @@ def attribute(config: AttributeConfig) -> Path:
     """
     store, pretrained = Store(config.store), load_pretrained(config.checkpoint)
     same_grid(pretrained, store)
+    if "fidelity" in config.methods and "mask" not in pretrained.objective:
+        raise CheckpointError(
+            f"{config.checkpoint}: pretrained with --objective {pretrained.objective}, so that it does not reconstruct "
+            "and has no fidelity. Leave fidelity out of --methods, or pretrain with --objective mask+next."
+        )
     if config.resume:
         check_same_settings(config, _MAY_DIFFER)
     with run_folder("attribute", config, store, resume=config.resume) as run:

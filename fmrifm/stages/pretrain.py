@@ -1,4 +1,4 @@
-"""`fmrifm pretrain`: masked reconstruction on every scan of a store.
+"""`fmrifm pretrain`: masked reconstruction, prediction of the next volumes or both on every scan of a store.
 
 Leaves in the run folder, besides what every run holds: checkpoints/best and last (safetensors),
 checkpoints/resume.ckpt and previous.ckpt, logs/ (CSV, TensorBoard), reconstruction.npz (one held-out volume),
@@ -19,9 +19,11 @@ from fmrifm.config import PretrainConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.errors import CheckpointError, DataError
+from fmrifm.evaluation.foresight import foresight_scores
+from fmrifm.evaluation.metrics import Score
 from fmrifm.evaluation.reconstruction import picture, reconstruction_scores
 from fmrifm.evaluation.time_course import time_course
-from fmrifm.masking import masker_for
+from fmrifm.masking import Masker, masker_for
 from fmrifm.stages.folder import RunFolder, check_same_settings, plain, run_folder
 from fmrifm.stages.inputs import long_enough
 from fmrifm.training.assembly import assemble
@@ -73,8 +75,9 @@ def pretrain(config: PretrainConfig) -> Path:
         if config.model.compile:
             compile_blocks(module.model)
         state, memory = SaveState(run.checkpoints, config.save_every), TellWhatFits()
+        watched = "val/r2_voxel" if "mask" in config.objective else "val/skill_next"
         guard = SkipBroken(data.train.scans, config.optim.broken_steps)
-        trainer = _trainer(config, run, [SaveWeights(run.checkpoints, describe), guard, memory, state])
+        trainer = _trainer(config, run, [SaveWeights(run.checkpoints, watched, describe), guard, memory, state])
         device_share(config.optim.batch_size, trainer)
         with continued_log(run.path / "logs"), state.asked.listening(), in_words(memory):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -115,6 +118,7 @@ def _describer(
             subjects=subjects,
             mean=mean,
             deviation=deviation,
+            objective=config.objective,
             about={
                 "masking": asdict(config.masking),
                 "store_fingerprint": store.fingerprint,
@@ -138,17 +142,27 @@ def _state(config: PretrainConfig) -> Path | None:
 
 
 def _score(config: PretrainConfig, store: Store, run: RunFolder, held: list[str]) -> None:
-    """Score the best weights on the held-out subjects, and keep a picture of one volume and of one region."""
+    """Score the best weights on the held-out subjects; of what was reconstructed keep a picture."""
     best = load_pretrained(run.checkpoints / "best.safetensors")
     windows = Windows(store, held, config.tokens.window_volumes)
-    masker = masker_for(best.model.tokenizer.pool, config.masking)
     subjects = store.scans.set_index("scan").loc[held, "subject"].to_numpy()
-    score = partial(reconstruction_scores, best.model, windows, masker, subjects, config.seed)
-    baselines = {}
-    if best.model.prior is not None:
-        baselines[PRIOR] = score(lambda batch, _, drawn: best.model.expect(batch.signal, batch.covered, drawn))
-    run.write_metrics(score(), baselines=baselines)
-    drawn = picture(best.model, windows, masker, store.grid, config.seed)
+    scores: dict[str, Score] = {}
+    baselines: dict[str, dict[str, Score]] = {}
+    if "mask" in config.objective:
+        masker = masker_for(best.model.tokenizer.pool, config.masking)
+        score = partial(reconstruction_scores, best.model, windows, masker, subjects, config.seed)
+        scores = score()
+        if best.model.prior is not None:
+            baselines[PRIOR] = score(lambda batch, _, drawn: best.model.expect(batch.signal, batch.covered, drawn))
+        _draw(config, run, best, windows, masker)
+    if "next" in config.objective:
+        scores |= foresight_scores(best.model, windows, subjects, config.seed)
+    run.write_metrics(scores, baselines=baselines)
+
+
+def _draw(config: PretrainConfig, run: RunFolder, best: Pretrained, windows: Windows, masker: Masker) -> None:
+    """Keep a picture of one volume, and of one region's time course."""
+    drawn = picture(best.model, windows, masker, best.grid, config.seed)
     np.savez_compressed(run.path / "reconstruction.npz", allow_pickle=False, **drawn)
     regions = best.atlas.regions.set_index("index").loc[best.model.tokenizer.values, "name"].tolist()
     np.savez(run.path / "time_course.npz", allow_pickle=False, **time_course(best.model, windows, regions, config.seed))

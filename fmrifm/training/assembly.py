@@ -22,11 +22,16 @@ def assemble(
         train: Keys of scans to train on.
         validation: Keys of held-out scans.
     """
+    model = build_model(store.grid, store.atlas, config.tokens, config.model, config.objective)
+    if "mask" not in config.objective:
+        model.decoder.requires_grad_(False)  # DDP refuses weights that wait for a gradient in vain
     module = PretrainModule(
-        build_model(store.grid, store.atlas, config.tokens, config.model),
+        model,
         partial(masker_for, config=config.masking),
         config.optim,
         loss=config.loss,
+        objective=config.objective,
+        next_weight=config.next_weight,
         queries=config.model.queries,
         seed=config.seed,
     )

@@ -11,15 +11,17 @@ from fmrifm.training.checkpoint import Pretrained, save_pretrained, select
 
 
 class SaveWeights(Callback):
-    """Save `last` after every validation and `best` when voxel R2 rises.
+    """Save `last` after every validation and `best` when a score rises.
 
     Args:
         folder: Where to write.
+        watched: Name of the score.
         describe: Turns what is known of the moment (epoch, scores) into the checkpoint to write.
     """
 
-    def __init__(self, folder: Path, describe: Callable[[Mapping[str, Any]], Pretrained]) -> None:
+    def __init__(self, folder: Path, watched: str, describe: Callable[[Mapping[str, Any]], Pretrained]) -> None:
         self.folder = folder
+        self.watched = watched
         self.describe = describe
         self.best = float("-inf")
 
@@ -33,8 +35,8 @@ class SaveWeights(Callback):
         scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         pretrained = self.describe({"epoch": trainer.current_epoch, "step": trainer.global_step, "scores": scores})
         save_pretrained(self.folder / "last", pretrained, weights)
-        if scores["val/r2_voxel"] > self.best:
-            self.best = scores["val/r2_voxel"]
+        if scores[self.watched] > self.best:
+            self.best = scores[self.watched]
             save_pretrained(self.folder / "best", pretrained, weights)
 
     def state_dict(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fmrifm.atlas import Atlas
-from fmrifm.config import ModelConfig, TokensConfig
+from fmrifm.config import ModelConfig, Objective, TokensConfig
 from fmrifm.data.grid import Grid
 from fmrifm.errors import CheckpointError
 from fmrifm.model.mae import MaskedAutoencoder
@@ -48,11 +48,15 @@ class Pretrained:
     """Mean temporal deviation of each brain voxel over the training scans, shape (V,)."""
     about: Mapping[str, Any]
     """Whatever else is worth keeping: masking, store fingerprint, epoch, scores."""
+    objective: Objective = "mask"
+    """What it was trained on: without `mask` the decoder has learnt nothing, without `next` there is no such head."""
 
 
-def build_model(grid: Grid, atlas: Atlas, tokens: TokensConfig, sizes: ModelConfig) -> MaskedAutoencoder:
+def build_model(
+    grid: Grid, atlas: Atlas, tokens: TokensConfig, sizes: ModelConfig, objective: Objective = "mask"
+) -> MaskedAutoencoder:
     """Build an untrained model over a grid and atlas."""
-    return MaskedAutoencoder(tokenizer_for(grid, atlas, tokens), sizes)
+    return MaskedAutoencoder(tokenizer_for(grid, atlas, tokens), sizes, foresees="next" in objective)
 
 
 def save_pretrained(path: Path, pretrained: Pretrained, weights: Mapping[str, Tensor] | None = None) -> Path:
@@ -76,6 +80,7 @@ def save_pretrained(path: Path, pretrained: Pretrained, weights: Mapping[str, Te
         "kind": "pretrained",
         "tokens": asdict(pretrained.tokens),
         "model": asdict(pretrained.sizes),
+        "objective": pretrained.objective,
         "affine": pretrained.grid.affine.tolist(),
         "atlas": pretrained.atlas.to_json(),
         "normalisation": NORMALISATION,
@@ -105,7 +110,8 @@ def _assemble(tensors: Mapping[str, Tensor], content: Mapping[str, Any], path: s
     grid = Grid(affine=np.array(content["affine"]), mask=tensors["grid.mask"].numpy())
     atlas = Atlas.from_json(tensors["atlas.labels"].numpy(), content["atlas"])
     tokens, sizes = TokensConfig(**content["tokens"]), ModelConfig(**content["model"])
-    model = build_model(grid, atlas, tokens, sizes)
+    objective = content.get("objective", "mask")  # the only one before there were several
+    model = build_model(grid, atlas, tokens, sizes, objective)
     load_weights(model, select(tensors, "model."), path)
     return Pretrained(
         model=model.eval(),
@@ -117,6 +123,7 @@ def _assemble(tensors: Mapping[str, Tensor], content: Mapping[str, Any], path: s
         mean=tensors["normalisation.mean"].numpy(),
         deviation=tensors["normalisation.deviation"].numpy(),
         about=content["about"],
+        objective=objective,
     )
 
 

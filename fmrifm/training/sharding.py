@@ -14,7 +14,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
@@ -77,9 +77,11 @@ def _renamed(state: dict[str, Any], names: dict[Any, Any]) -> dict[str, Any]:
 def shard(model: MaskedAutoencoder, mesh: DeviceMesh) -> None:
     """Share out a model's weights in place, block by block: only one block's stand whole at a time."""
     shares = mesh["data_parallel"]
-    for block in (*model.encoder.blocks, *model.decoder.blocks):
+    ahead = () if model.next is None else model.next.decoder.blocks
+    for block in (*model.encoder.blocks, *model.decoder.blocks, *ahead):
         fully_shard(block, mesh=shares)
     fully_shard(model, mesh=shares)
+    register_fsdp_forward_method(model, "foresee")
 
 
 def whole_tensor(value: Tensor) -> Tensor:

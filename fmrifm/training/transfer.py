@@ -26,7 +26,7 @@ def carried_over(pretrained: Pretrained, grid: Grid, atlas: Atlas) -> Pretrained
     Chunks keep their size in millimetres, as closely as whole voxels allow.
     """
     tokens = replace(pretrained.tokens, edge_voxels=_edge(pretrained.tokens, pretrained.grid, grid))
-    model = build_model(grid, atlas, tokens, pretrained.sizes)
+    model = build_model(grid, atlas, tokens, pretrained.sizes, pretrained.objective)
     distance, nearest = KDTree(pretrained.grid.coordinates_mm).query(grid.coordinates_mm)
     near = torch.from_numpy(distance <= max(*pretrained.grid.spacing_mm, *grid.spacing_mm))
     # Smaller voxels share their noise with more others.

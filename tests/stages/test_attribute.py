@@ -9,6 +9,7 @@ from fmrifm.config import AttributeConfig
 from fmrifm.data.store import Store
 from fmrifm.errors import CheckpointError, ConfigError
 from fmrifm.stages.attribute import attribute
+from fmrifm.stages.pretrain import pretrain
 
 METHODS = [
     "fidelity", "contribution", "occlusion", "integrated_gradients", "gradient_x_input", "rollout", "connectome",
@@ -83,6 +84,13 @@ def test_occlusion_wants_a_classifier_and_leaves_no_folder_without(on_runs, tmp_
     with pytest.raises(CheckpointError, match="no classifier here"):
         attribute(AttributeConfig(**settings))
     assert not (tmp_path / "run").exists()
+
+
+def test_who_only_learnt_to_predict_has_no_fidelity(on_runs, pretrain_settings, tmp_path):
+    predicts = pretrain(pretrain_settings(tmp_path / "next", {"max_epochs": 1}, objective="next"))
+    settings = {**on_runs("", predicts), "out": str(tmp_path / "run"), "methods": ("fidelity",)}
+    with pytest.raises(CheckpointError, match="--objective next, so that it does not reconstruct"):
+        attribute(AttributeConfig(**settings))
 
 
 def test_a_run_that_goes_on_keeps_what_was_computed_and_ends_alike(on_runs, finetuned_run, attributed_run):

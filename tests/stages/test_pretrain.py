@@ -260,3 +260,31 @@ def test_one_subject_is_too_few(pretrain_settings, store_path, tmp_path):
     settings = pretrain_settings(tmp_path / "run")
     with pytest.raises(DataError, match="one subject only"):
         pretrain(type(settings)(**{**vars(settings), "store": str(tmp_path / "one.zarr")}))
+
+
+def test_who_learns_to_predict_is_scored_by_that(pretrain_settings, tmp_path):
+    run = pretrain(pretrain_settings(tmp_path / "next", objective="next"))
+    scores = json.loads((run / "metrics.json").read_text())["scores"]
+    assert set(scores) == {"skill_next_h1", "skill_next_h2", "skill_next_h3"}
+    assert scores["skill_next_h1"]["n"] == 2
+    assert not (run / "reconstruction.npz").exists()
+    log = pd.read_csv(run / "logs" / "metrics.csv")
+    assert log["val/skill_next"].notna().sum() == 3
+    found = load_pretrained(run)
+    assert found.objective == "next"
+    assert found.model.next is not None
+
+
+def test_both_objectives_train_one_encoder_and_resume(pretrain_settings, tmp_path):
+    whole = pretrain(pretrain_settings(tmp_path / "whole", objective="mask+next"))
+    assert {"r2_voxel", "skill_next_h1"} <= set(json.loads((whole / "metrics.json").read_text())["scores"])
+    settings = pretrain_settings(tmp_path / "cut", objective="mask+next", trainer={"callbacks": [PowerCut(1, 1)]})
+    with pytest.raises(PowerCutError):
+        pretrain(settings)
+    pretrain(pretrain_settings(tmp_path / "cut", objective="mask+next", resume=True))
+    assert_same_weights(whole, tmp_path / "cut")
+
+
+def test_a_window_without_a_past_cannot_be_predicted(pretrain_settings, tmp_path):
+    with pytest.raises(ConfigError, match="less than the window, 8"):
+        pretrain_settings(tmp_path / "run", objective="next", tokens=TokensConfig(window_volumes=8, patch_volumes=8))

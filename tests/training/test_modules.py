@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -6,8 +7,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from fmrifm.config import DataConfig, LossConfig, OptimConfig
+from fmrifm.config import DataConfig, LossConfig, Objective, OptimConfig
 from fmrifm.masking import MASKERS, hidden_share
+from fmrifm.training.checkpoint import build_model
 from fmrifm.training.datamodule import PretrainData
 from fmrifm.training.modules import PretrainModule
 
@@ -30,7 +32,9 @@ class Seen(Callback):
         self.losses.append({name: float(value) for name, value in logged.items() if name.startswith("train/loss")})
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.scores.append(tuple(float(trainer.callback_metrics[f"val/r2_{level}"]) for level in ("voxel", "region")))
+        if pl_module.masks:
+            r2 = (float(trainer.callback_metrics[f"val/r2_{level}"]) for level in ("voxel", "region"))
+            self.scores.append(tuple(r2))
 
 
 @pytest.fixture
@@ -40,12 +44,18 @@ def data(store) -> PretrainData:
 
 
 def fit(
-    pretrained, data, *, lr: float = 1e-3, loss: LossConfig | None = None, **options: Any
+    pretrained, data, *, lr: float = 1e-3, loss: LossConfig | None = None, objective: Objective = "mask", **options: Any
 ) -> tuple[Seen, PretrainModule]:
     """Fit the tiny model from the same weights for two epochs."""
     masker = partial(MASKERS["random"], ratio=0.6)
     module = PretrainModule(
-        pretrained.model.train(), masker, OptimConfig(lr=lr, batch_size=4), loss=loss or LossConfig(), queries=9, seed=5
+        pretrained.model.train(),
+        masker,
+        OptimConfig(lr=lr, batch_size=4),
+        loss=loss or LossConfig(),
+        queries=9,
+        seed=5,
+        objective=objective,
     )
     seen = Seen()
     options = {"max_epochs": 2, "accelerator": "cpu", "num_sanity_val_steps": 0, **dict.fromkeys(OFF, False), **options}
@@ -93,3 +103,38 @@ def test_each_loss_is_logged_where_more_than_one_is_on(pretrained, data):
         assert logged["train/loss"] == pytest.approx(total)
     alone, _ = fit(pretrained, data, loss=LossConfig(voxel=0.0, connectivity=1.0), max_epochs=1)
     assert alone.losses[0].keys() == {"train/loss"}
+
+
+@pytest.fixture
+def foreseeing(pretrained):
+    """The tiny model with a head that predicts, quiet at its start."""
+    torch.manual_seed(3)
+    return replace(
+        pretrained, model=build_model(pretrained.grid, pretrained.atlas, pretrained.tokens, pretrained.sizes, "next")
+    )
+
+
+@pytest.mark.parametrize("objective", ["next", "mask+next"])
+def test_skill_is_that_of_the_past_mean_over_the_last_volume(foreseeing, data, objective):
+    """A quiet head expects the mean of the four volumes of the past."""
+    _, module = fit(foreseeing, data, lr=1e-30, objective=objective)
+    held = data.validation
+    windows = torch.stack([held[place].signal for place in held.cover(0, most=4)])
+    left, persistence = (windows[:, :4].mean(dim=1) - windows[:, 4], windows[:, 3] - windows[:, 4])
+    expected = 1 - left.square().sum() / persistence.square().sum()
+    assert float(module.trainer.callback_metrics["val/skill_next"]) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_the_loss_is_that_of_the_masks_and_half_that_of_what_comes_next(foreseeing, data):
+    alone, _ = fit(foreseeing, data, objective="mask", lr=1e-30)
+    seen, _ = fit(foreseeing, data, objective="mask+next")
+    assert set(seen.losses[0]) == {"train/loss", "train/loss_next"}
+    first, of_masks = seen.losses[0], alone.losses[0]["train/loss"]
+    assert first["train/loss"] == pytest.approx(of_masks + 0.5 * first["train/loss_next"], rel=1e-5)
+
+
+def test_who_only_predicts_draws_no_masks(foreseeing, data):
+    seen, module = fit(foreseeing, data, objective="next")
+    assert not seen.masks
+    assert all(parameter.grad is None for parameter in module.model.decoder.parameters())
+    assert "val/r2_voxel" not in module.trainer.callback_metrics

@@ -23,11 +23,14 @@ def test_a_tensor_that_is_whole_stays_as_it_is():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ways", [("auto", "fsdp"), ("fsdp", "auto")])
-def test_a_run_goes_on_under_another_strategy(ways: tuple[str, str], store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ways", "objective"), [(("auto", "fsdp"), "mask"), (("fsdp", "auto"), "mask+next")])
+def test_a_run_goes_on_under_another_strategy(
+    ways: tuple[str, str], objective: str, store: Store, tmp_path: Path
+) -> None:
     """The last state of the first way is taken away: the second starts from the one before."""
     (recipe := tmp_path / "tiny.yaml").write_text(TINY)
     words = ["pretrain", "--config", str(recipe), "--store", str(store.path), "--trainer.max_epochs", "4"]
+    words += ["--objective", objective]
     train([*words, "--out", str(tmp_path / "one")])
     words += ["--out", str(tmp_path / "two"), "--trainer.devices", "2", "--trainer.strategy"]
     train([*words, ways[0]])
