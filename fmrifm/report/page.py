@@ -6,6 +6,7 @@ from fmrifm.report.classification import classification_section
 from fmrifm.report.cohort import cohort_sections
 from fmrifm.report.compared import compared_sections
 from fmrifm.report.content import Page, Section, listed
+from fmrifm.report.prediction import prediction_section
 from fmrifm.report.predictions import same_predictions
 from fmrifm.report.provenance import provenance_section
 from fmrifm.report.regions import regions_section
@@ -20,6 +21,7 @@ _BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
     "evaluate": ("Classification", classification_section),
     "compare": ("Trial of masking", trial_section),
     "attribute": ("Regions and systems", regions_section),
+    "predict": ("Prediction of the next volumes", prediction_section),
 }
 """Heading and builder of each stage, in reading order."""
 

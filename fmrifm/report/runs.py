@@ -26,6 +26,7 @@ _TEXT = (
     "masker",
     "reference",
     "metric",
+    "circuit",
 )
 
 
@@ -40,7 +41,7 @@ class Run:
 
     @property
     def stage(self) -> str:
-        """Which command wrote it: pretrain, finetune, evaluate, compare, attribute, ..."""
+        """Which command wrote it: pretrain, finetune, evaluate, compare, attribute, predict, ..."""
         return str(self.provenance["stage"])
 
     @property
@@ -154,8 +155,8 @@ def _read_run(path: Path, name: str) -> Run:
     if not source.is_file():
         found = "a folder without provenance.json" if path.is_dir() else "a file" if path.exists() else "nothing there"
         raise DataError(
-            f"{path}: {found}; expected a run folder as `fmrifm pretrain`, `finetune`, `evaluate`, `compare` or "
-            "`attribute` leave it. Give --run the folder that such a command wrote to its --out."
+            f"{path}: {found}; expected a run folder as `fmrifm pretrain`, `finetune`, `evaluate`, `compare`, "
+            "`attribute` or `predict` leave it. Give --run the folder that such a command wrote to its --out."
         )
     provenance = _read_json(source)
     if "stage" not in provenance:

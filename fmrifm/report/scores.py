@@ -21,6 +21,9 @@ LABELS = {
     "r2_region_random": "R² of region means under random masks",
     "r2_voxel_region": "R² of voxels under region masks",
     "r2_region_region": "R² of region means under region masks",
+    "skill_next_h1": "Skill over the last volume, one volume ahead",
+    "skill_next_h2": "Skill over the last volume, two volumes ahead",
+    "skill_next_h3": "Skill over the last volume, three volumes ahead",
     "auc_planted_occlusion": "AUC of importance by occlusion against the planted regions",
     "auc_planted_fidelity": "AUC of importance by fidelity against the planted regions",
 }

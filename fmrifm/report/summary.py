@@ -10,6 +10,7 @@ from fmrifm.report.content import counted, listed
 from fmrifm.report.differences import reservations, standing
 from fmrifm.report.methods import featured, method_of
 from fmrifm.report.names import IMAGE_FREE, in_text
+from fmrifm.report.prediction import prediction_summary
 from fmrifm.report.region_tables import by_method, region_table, system_table
 from fmrifm.report.regions import SIGNIFICANT
 from fmrifm.report.runs import Run
@@ -21,9 +22,9 @@ _LEADING_SYSTEMS, _LEADING_REGIONS = 2, 5
 
 
 def summary(runs: Sequence[Run]) -> list[str]:
-    """Sentences on reconstruction, classification, the trial of masking and attribution, in this order."""
+    """Sentences on reconstruction, classification, the trial of masking, attribution and prediction, in this order."""
     writers = {"pretrain": _reconstruction, "finetune": _classification, "evaluate": _classification}
-    writers |= {"compare": trial_summary, "attribute": _attribution}
+    writers |= {"compare": trial_summary, "attribute": _attribution, "predict": prediction_summary}
     sentences = []
     for stage, write in writers.items():
         for run in (run for run in runs if run.stage == stage):

@@ -45,6 +45,7 @@ def _curves(run: Run) -> list[Picture]:
         return []
     losses = _series(log, {"train/loss": "training", "val/loss": "validation"})
     skills = _series(log, {"val/r2_voxel": "voxels", "val/r2_region": "region means"})
+    ahead = _series(log, {"val/skill_next": "next volume"})
     pictures = []
     if losses:
         caption = "Loss over hidden voxels. By mean squared error alone, predicting 0 everywhere would give about 1."
@@ -54,6 +55,9 @@ def _curves(run: Run) -> list[Picture]:
             "Validation R² of what was hidden, on held-out subjects. Dotted: the trivial predictor, each voxel's mean."
         )
         pictures.append(curves(skills, "validation R²", caption, zero=TRIVIAL))
+    if ahead:
+        caption = "Validation skill of the next volume on held-out subjects, over persistence: the last volume seen."
+        pictures.append(curves(ahead, "validation skill", caption, zero="persistence"))
     return pictures
 
 

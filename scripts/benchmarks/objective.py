@@ -1,0 +1,101 @@
+"""Does it cost the classifier anything if the encoder also learns to predict the next volumes?
+
+    python scripts/benchmarks/objective.py --store cohort.zarr --out FOLDER [--seeds 2] [--json]
+
+For each seed and objective a model of the demo's size (windows of 36 volumes in time patches of 12, equal updates) is
+pretrained on the scans of a labelled store and read out, frozen, by cross-validation, as `fmrifm evaluate` does. Every
+encoder has seen the tested scans, never their labels. Wanted: the AUC of `mask+next` at least that of `mask` - .02. The
+connectome stands beside them. Intervals are over subjects, of means over seeds, which draw weights, masks and folds.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parent))
+from table import Figures, parser, show
+
+from fmrifm.config import EvaluateConfig
+from fmrifm.data.store import Store
+from fmrifm.evaluation.contestants import network_features, store_connectomes
+from fmrifm.evaluation.labels import labelled_scans
+from fmrifm.evaluation.metrics import Statistic, bootstrap, by_subject, metric_statistics
+from fmrifm.evaluation.readout import fixed_features, predict_folds
+from fmrifm.evaluation.splits import FoldFeatures, make_folds
+from fmrifm.recipes import fill
+from fmrifm.stages.pretrain import pretrain
+from fmrifm.training.checkpoint import load_pretrained
+
+OBJECTIVES = ("mask", "next", "mask+next")
+RESAMPLES = 1000
+
+
+def main() -> None:
+    """Pretrain, read out and print."""
+    options = parser(__doc__ or "")
+    options.add_argument("--store", required=True)
+    options.add_argument("--out", required=True, type=Path, help="folder for the runs; those that are there are used")
+    options.add_argument("--seeds", type=int, default=2)
+    asked = options.parse_args()
+    store = Store(asked.store)
+    scans = labelled_scans(store.scans, "dx").reset_index(drop=True)
+    aucs: dict[str, list[Statistic]] = {name: [] for name in (*OBJECTIVES, "connectome")}
+    figures: Figures = {}
+    for seed in range(asked.seeds):
+        for objective in OBJECTIVES:
+            run, seconds = pretrained(asked.store, asked.out / f"{objective}_{seed}", objective, seed)
+            figures |= {f"{objective}, seed {seed}: minutes": seconds / 60} if seconds else {}
+            model = load_pretrained(run)
+            features = network_features(model, store, scans, EvaluateConfig(store="", checkpoint="", out=""))
+            aucs[objective].append(auc(features, scans, seed))
+        edges = store_connectomes(model, store, scans).correlation
+        aucs["connectome"].append(auc(fixed_features(edges, scans["site"]), scans, seed))
+    rng, n = np.random.default_rng(0), scans["subject"].nunique()
+    for name, statistics in aucs.items():
+        figures |= interval(f"AUC of {name}", mean(statistics), n, rng)
+    for name in ("next", "mask+next"):
+        less = [minus(ours, theirs) for ours, theirs in zip(aucs[name], aucs["mask"], strict=True)]
+        figures |= interval(f"AUC of {name} over mask", mean(less), n, rng)
+    show(figures, {}, asked.json)
+
+
+def pretrained(store: str, out: Path, objective: str, seed: int) -> tuple[Path, float]:
+    """Run folder of a pretraining, and the seconds it took; 0 where it was there."""
+    if (out / "metrics.json").is_file():
+        return out, 0.0
+    start = time.perf_counter()
+    options = {
+        "store": store, "out": str(out), "objective": objective, "seed": seed, "tokens.window_volumes": 36,
+        "tokens.patch_volumes": 12, "trainer.enable_progress_bar": False,
+    }  # fmt: skip
+    return pretrain(fill("pretrain", "demo", options)), time.perf_counter() - start
+
+
+def auc(features: FoldFeatures | None, scans: pd.DataFrame, seed: int) -> Statistic:
+    """AUC of held-out predictions in five folds, as a function of the subjects' weights."""
+    assert features is not None
+    config = EvaluateConfig(store="", checkpoint="", out="", seed=seed)
+    return metric_statistics(by_subject(predict_folds(features, scans, make_folds(scans, config), config)))["auc"]
+
+
+def mean(statistics: list[Statistic]) -> Statistic:
+    """Mean over seeds of the same subjects."""
+    return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
+
+
+def minus(ours: Statistic, theirs: Statistic) -> Statistic:
+    """Difference of two scores of the same subjects."""
+    return lambda weights: ours(weights) - theirs(weights)
+
+
+def interval(name: str, statistic: Statistic, n: int, rng: np.random.Generator) -> Figures:
+    """A value with the ends of its 95 % interval."""
+    score = bootstrap(statistic, n, RESAMPLES, rng)
+    return {name: score.value, f"{name}, from": score.ci_low, f"{name}, to": score.ci_high}
+
+
+if __name__ == "__main__":
+    main()
