@@ -90,7 +90,7 @@ def test_a_fold_of_an_earlier_format_is_refused(run, pretrained):
     sidecar = run / "checkpoints" / "fold-0.json"
     sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "fmrifm_checkpoint": 1}))
     with pytest.raises(
-        CheckpointError, match=r"kind \(1, 'classifier'\), expected \(3, 'classifier'\)\. Make it again"
+        CheckpointError, match=r"format 1 of an older fmrifm; this version reads format 3\. Make it again"
     ):
         load_folds(run)
 
