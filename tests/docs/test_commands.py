@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from fmrifm.recipes import parse
+from tests.docs.pages import PAGES, ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WRITTEN = {"benchmarks.md", "decisions.md"}
-"""Records of what was run at the time."""
+INLINE = re.compile(r"`(fmrifm [a-z]+ [^`]*--[^`]*)`")
+"""Commands with options within a sentence."""
+PLACEHOLDERS = re.compile(r"\b[A-Z]{3,}\b|\.\.\.")
 
 
 def commands() -> list[str]:
+    """Every command of a block or a sentence."""
     found = []
-    for page in (page for page in PAGES if page.name not in WRITTEN):
-        for block in re.findall(r"^```(?:console)?\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE):
-            lines = (line.removeprefix("$ ") for line in block.splitlines())
-            found += [line for line in lines if line.startswith("fmrifm ")]
+    for page in PAGES:
+        found += [line for block in blocks(page) for line in block.lines if line.startswith("fmrifm ")]
+        found += [line for line in INLINE.findall(page.read_text()) if not PLACEHOLDERS.search(line)]
     return list(dict.fromkeys(found))
 
 
