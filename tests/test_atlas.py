@@ -40,6 +40,7 @@ def mask_4mm():
 def offline(monkeypatch, tmp_path):
     """nilearn with an empty cache and a network that refuses every connection."""
     monkeypatch.setenv("NILEARN_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # nilearn looks there too, and finds what others have left
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
@@ -232,6 +233,7 @@ def gin(tmp_path, monkeypatch):
     """AAL3's server on this machine, which nilearn's own download is sent to; an empty cache."""
     folder = tmp_path / "server"
     monkeypatch.setenv("NILEARN_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # nilearn looks there too, and finds what others have left
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
