@@ -27,12 +27,13 @@ SETTINGS: dict[str, type] = {
     "attribute": config.AttributeConfig,
     "embed": config.EmbedConfig,
     "predict": config.PredictConfig,
+    "cerebellum": config.CerebellumConfig,
     "report": config.ReportConfig,
     "info": config.InfoConfig,
 }
 """Every command and the settings that it takes."""
-_POSITIONAL = "path"
-"""`fmrifm info PATH` takes its path without a name."""
+_POSITIONAL = ("path", "task")
+"""`fmrifm info PATH` and `fmrifm cerebellum TASK` take these without a name."""
 
 
 def parse(command: str, words: Sequence[str]) -> Any:
@@ -116,13 +117,13 @@ def _with_recipe(command: str, words: list[str]) -> list[str]:
 
 
 def _is_special(field: "Field[Any]") -> bool:
-    return field.name in (_POSITIONAL, "trainer") or field.type is bool or get_origin(field.type) is tuple
+    return field.name in (*_POSITIONAL, "trainer") or field.type is bool or get_origin(field.type) is tuple
 
 
 def _add_special(parser: ArgumentParser, field: "Field[Any]", text: str) -> None:
     """Add what the dataclass alone would make clumsy: a path without a name, flags, lists, Trainer options."""
-    if field.name == _POSITIONAL:
-        parser.add_argument(field.name, type=str, help=text)
+    if field.name in _POSITIONAL:
+        parser.add_argument(field.name, type=field.type, help=text)
     elif field.name == "trainer":
         _add_trainer(parser, field)
     elif field.type is bool:

@@ -30,6 +30,7 @@ NEEDED = {
     "attribute": ["--store", "store", "--checkpoint", "before", "--out", "run"],
     "embed": ["--checkpoint", "run", "--scans", "scan.nii.gz", "--out", "embeddings.parquet"],
     "predict": ["--store", "store", "--checkpoint", "before", "--out", "run"],
+    "cerebellum": ["control", "--out", "run"],
     "report": ["--run", "run", "--out", "report.html"],
     "info": ["store"],
 }

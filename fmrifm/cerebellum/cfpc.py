@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Trace = Literal["model", "none", "delay"]
 
 
-def gaussian_bases(centres_s: Array, sigma_s: float, frames: int, dt_s: float) -> Array:
+def gaussian_bases(centres_s: NDArray[np.floating], sigma_s: float, frames: int, dt_s: float) -> Array:
     """Bumps in time after a cue, shape (N, L), each 1 at its centre."""
     return np.asarray(np.exp(-0.5 * ((np.arange(frames) * dt_s - centres_s[:, None]) / sigma_s) ** 2))
 

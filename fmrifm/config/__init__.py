@@ -4,6 +4,10 @@ A field is followed by its meaning and unit; `__post_init__` refuses what cannot
 dataclass a command (`PrepareConfig`, `PretrainConfig`, ...), built from the smaller ones.
 """
 
+from fmrifm.config.cerebellum import (
+    CerebellumConfig,
+    CircuitTask,
+)
 from fmrifm.config.classify import (
     Baseline,
     Connectivity,
@@ -65,7 +69,9 @@ __all__ = [
     "AtlasConfig",
     "AttributeConfig",
     "Baseline",
+    "CerebellumConfig",
     "Circuit",
+    "CircuitTask",
     "CleaningConfig",
     "CompareConfig",
     "Connectivity",

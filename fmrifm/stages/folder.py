@@ -50,11 +50,7 @@ PACKAGES = (
 
 
 class RunConfig(Protocol):
-    """What the settings of a stage that reads a store have in common."""
-
-    @property
-    def store(self) -> str:
-        """Store to read."""
+    """What the settings of all stages have in common."""
 
     @property
     def out(self) -> str:
@@ -101,13 +97,13 @@ class RunFolder:
 
 
 @contextmanager
-def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = False) -> Iterator[RunFolder]:
+def run_folder(stage: str, config: RunConfig, store: Store | None, *, resume: bool = False) -> Iterator[RunFolder]:
     """Open a run folder, and sign it with provenance.json when the stage has succeeded.
 
     Args:
         stage: Name of the stage.
         config: Its settings, a dataclass.
-        store: The store it reads.
+        store: The store it reads; None where it makes its own data.
         resume: Accept a folder in which a run was begun.
 
     Raises:
@@ -122,7 +118,8 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
     settings = yaml.safe_dump(plain(asdict(config)), sort_keys=False)  # type: ignore[call-overload]
     with whole(path / "config.yaml") as partial:
         partial.write_text(settings)
-    store.scans.to_csv(path / "scans.tsv", sep="\t", index=False)
+    if store is not None:
+        store.scans.to_csv(path / "scans.tsv", sep="\t", index=False)
     started, clock = datetime.now(UTC), time.monotonic()
     try:
         yield run
@@ -145,14 +142,14 @@ def run_folder(stage: str, config: RunConfig, store: Store, *, resume: bool = Fa
             "command": _command(stage, path),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             "config_hash": hashlib.sha256(settings.encode()).hexdigest()[:16],
-            "store": config.store,
-            "store_fingerprint": store.fingerprint,
+            "store": None if store is None else str(store.path),
+            "store_fingerprint": None if store is None else store.fingerprint,
             "git_commit": _git_commit(),
             "seed": config.seed,
             "device": run.device,
             "started": started.isoformat(timespec="seconds"),
             "wall_time_s": round(time.monotonic() - clock, 1),
-            "cohort": _cohort(store),
+            "cohort": {} if store is None else _cohort(store),
         },
     )
 
