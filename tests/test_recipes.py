@@ -76,8 +76,9 @@ def test_the_two_adhd_recipes_differ_in_the_masking_alone() -> None:
 @pytest.mark.parametrize("command", SETTINGS)
 def test_without_a_recipe_the_defaults_are_those_of_the_dataclass(command: str) -> None:
     settings = parse(command, NEEDED[command])
-    words = iter(NEEDED[command])
-    needed = {"path": "store"} if command == "info" else {word[2:]: next(words) for word in words}
+    unnamed = {"info": "path", "cerebellum": "task"}.get(command)
+    words = iter([f"--{unnamed}", *NEEDED[command]] if unnamed else NEEDED[command])
+    needed = {word[2:]: next(words) for word in words}
     expected = SETTINGS[command](
         **{name: (value,) if name in ("run", "scans") else value for name, value in needed.items()}
     )
