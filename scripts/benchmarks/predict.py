@@ -1,18 +1,24 @@
 """What predictors of the next frame are worth on synthetic scans whose best prediction is known, against their bars.
 
     python scripts/benchmarks/predict.py [--seeds 3] [--parts linear noise rollout surprise regimes] [--json]
+    python scripts/benchmarks/predict.py --parts real --bold run.nii.gz --atlas AAL3v1_2mm.nii.gz
 
 Scans: 150 of a first-order network of 40 parcels seen through the haemodynamic response and noise (TR 2 s, 200 frames;
 `fmrifm.cerebellum.synthetic`), 120 of them to learn from. Figures are means over seeds, each with networks, scans and
 weights of its own; `sd` is over seeds. R2 is of the next frame, against predicting 0.
+`real` is one unfiltered run: region means scaled by its first two thirds, which are learnt from; skill over each
+region's own past on the last third, with an interval over blocks of five volumes.
 """
 
 import sys
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from nilearn.maskers import NiftiLabelsMasker
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import Tensor
@@ -20,8 +26,9 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parent))
 from table import Figures, parser, show
 
-from fmrifm.cerebellum.forecast import explained, rollout
+from fmrifm.cerebellum.forecast import ahead, explained, rollout
 from fmrifm.cerebellum.learning import fit
+from fmrifm.cerebellum.normalise import by_training
 from fmrifm.cerebellum.predictors import AttentionPredictor, CerebellarPredictor, Predictor, width_for
 from fmrifm.cerebellum.references import Persistence, autoregression, vector_autoregression
 from fmrifm.cerebellum.surprise import surprise
@@ -34,12 +41,15 @@ def main() -> None:
     """Measure each part on each seed and print."""
     options = parser(__doc__ or "")
     options.add_argument("--seeds", type=int, default=3)
-    options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=[name for name in PARTS if name != "real"])
+    options.add_argument("--bold", help="of `real`: a 4D image in MNI space")
+    options.add_argument("--atlas", help="of `real`: the AAL3 image")
     asked = options.parse_args()
     torch.set_num_threads(1)
     figures: Figures = {}
     for part in asked.parts:
-        found = [PARTS[part](seed) for seed in range(asked.seeds)]
+        measure = partial(real, bold=asked.bold, atlas=asked.atlas) if part == "real" else PARTS[part]
+        found = [measure(seed) for seed in range(asked.seeds)]
         for name in found[0]:
             values = [one[name] for one in found]
             figures[f"{part}: {name}"] = float(np.mean(values))
@@ -162,8 +172,46 @@ def regimes(seed: int) -> Figures:
     return found
 
 
+def real(seed: int, bold: str = "", atlas: str = "") -> Figures:
+    """Skill over autoregression at the next volume, on the last third of one run."""
+    lags, stretch, block = 4, 17, 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        masker = NiftiLabelsMasker(atlas, resampling_target="data", strategy="mean")
+        series = torch.from_numpy(masker.fit_transform(bold)).float()
+    series = series[:, series.std(dim=0) > 0]
+    learnt = len(series) * 2 // 3 // stretch * stretch
+    x = by_training(series[None], series[None, :learnt])[0]
+    train, test = x[:learnt].unflatten(0, (-1, stretch)), x[None, learnt:]
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    cerebellum = CerebellarPredictor(x.shape[1], lags, 500, generator=generator)
+    models = {
+        "cerebellum": fit(cerebellum, train, generator),
+        "attention": fit(AttentionPredictor(x.shape[1], 32, context=lags), train, generator, epochs=30),
+        "ridge VAR": vector_autoregression(train, lags),
+        "persistence": Persistence(x.shape[1]),
+    }
+    error = {name: of_volumes(model, test, lags) for name, model in models.items()}
+    own = of_volumes(autoregression(train, lags), test, lags)
+    starts = np.random.default_rng(seed).integers(len(own) - block + 1, size=(1000, -(-len(own) // block)))
+    drawn = (starts[..., None] + np.arange(block)).reshape(1000, -1)
+    found = {"regions": float(x.shape[1]), "volumes tested": float(len(own))}
+    for name, of_model in error.items():
+        low, high = np.quantile(1 - of_model[drawn].mean(axis=1) / own[drawn].mean(axis=1), [0.025, 0.975])
+        found |= {f"{name} over AR": 1 - of_model.mean() / own.mean(), f"{name}, from": low, f"{name}, to": high}
+    return found
+
+
+def of_volumes(predictor: Predictor, test: Tensor, memory: int) -> np.ndarray:
+    """Mean squared error of each volume one ahead."""
+    predicted, actual = ahead(predictor, test, 1, memory)
+    return (predicted - actual).square().mean(dim=2)[0].double().numpy()
+
+
 PARTS: dict[str, Callable[[int], Figures]] = {
     "linear": linear, "noise": noise, "rollout": rollouts, "surprise": pulses, "regimes": regimes,
+    "real": real,
 }  # fmt: skip
 
 if __name__ == "__main__":
