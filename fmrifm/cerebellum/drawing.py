@@ -8,6 +8,7 @@ with weights, examples and an order of its own.
 Axes: R seeds, B examples, N steps, T steps of a stretch, D = 2 H numbers of a state.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -99,10 +100,10 @@ class Ensemble:
             gradient *= (most / norm.clamp(min=most)).view(-1, *[1] * (gradient.ndim - 1))
 
 
-def train(variant: Variant, seeds: int, epochs: int = 100) -> Learnt:
-    """Teach `seeds` cortices side by side; the same seed starts alike and sees the same in every variant."""
+def train(variant: Variant, seeds: Sequence[int], epochs: int = 100) -> Learnt:
+    """Teach a cortex a seed, side by side; the same seed starts alike and sees the same in every variant."""
     cortex, cerebellum = _born(variant, seeds)
-    draws = [torch.Generator().manual_seed(seed) for seed in range(seeds)]
+    draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     examples = torch.stack([torch.randint(MOVEMENTS, (EXAMPLES,), generator=draw) for draw in draws])
     weights = [*cortex.weights.values(), *cerebellum.weights.values()]
     optimizer = torch.optim.Adam(weights, lr=1e-3, betas=(0.9, 0.98), eps=1e-9)
@@ -116,14 +117,14 @@ def train(variant: Variant, seeds: int, epochs: int = 100) -> Learnt:
             _credit(cortex, cerebellum, batch, variant.horizon, heard, learns)
             cortex.clip()
             optimizer.step()
-        errors.append(_drawn(cortex, seeds)[1])
-    drawn, _ = _drawn(cortex, seeds)
+        errors.append(_drawn(cortex, len(seeds))[1])
+    drawn, _ = _drawn(cortex, len(seeds))
     return Learnt(torch.stack(errors), _deviation(drawn), drawn)
 
 
-def _born(variant: Variant, seeds: int) -> tuple[Ensemble, Ensemble]:
+def _born(variant: Variant, seeds: Sequence[int]) -> tuple[Ensemble, Ensemble]:
     cortices, cerebella = [], []
-    for seed in range(seeds):
+    for seed in seeds:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             cortices.append(Cortex())

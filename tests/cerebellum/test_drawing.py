@@ -38,7 +38,7 @@ def test_a_cortex_is_an_lstm():
 
 
 def test_seeds_side_by_side_learn_as_each_would_alone():
-    one, three = (train(Variant(horizon=2, synthesiser=True), seeds, epochs=2) for seeds in (1, 3))
+    one, three = (train(Variant(horizon=2, synthesiser=True), seeds, epochs=2) for seeds in ([1], [1, 5, 0]))
     torch.testing.assert_close(three.error[:, :1], one.error, rtol=1e-4, atol=1e-5)
 
 
@@ -53,13 +53,13 @@ def test_a_gradient_is_bounded_for_each_seed_by_itself():
 
 
 def test_a_lesion_at_the_start_is_a_cortex_alone():
-    lesioned = train(Variant(horizon=2, synthesiser=True, lesion_epoch=0), 2, epochs=2)
-    alone = train(Variant(horizon=2), 2, epochs=2)
+    lesioned = train(Variant(horizon=2, synthesiser=True, lesion_epoch=0), [0, 1], epochs=2)
+    alone = train(Variant(horizon=2), [0, 1], epochs=2)
     torch.testing.assert_close(lesioned.error, alone.error)
 
 
 def test_an_olive_that_never_taught_leaves_a_silent_cerebellum():
-    untaught = train(Variant(horizon=2, synthesiser=True, olive_epoch=0), 2, epochs=2)
-    alone = train(Variant(horizon=2), 2, epochs=2)
+    untaught = train(Variant(horizon=2, synthesiser=True, olive_epoch=0), [0, 1], epochs=2)
+    alone = train(Variant(horizon=2), [0, 1], epochs=2)
     torch.testing.assert_close(untaught.error, alone.error, rtol=1e-5, atol=1e-6)
-    assert not torch.equal(train(Variant(horizon=2, synthesiser=True), 2, epochs=2).error, alone.error)
+    assert not torch.equal(train(Variant(horizon=2, synthesiser=True), [0, 1], epochs=2).error, alone.error)
