@@ -20,6 +20,8 @@ from fmrifm.cerebellum.saved import counted_bytes
 from fmrifm.cerebellum.synthesiser import Synthesiser
 
 Credit = Literal["full", "gradcache", "tbptt", "tbptt_dense", "tbptt_sg"]
+_REMEMBERS = 2.0
+"""Bias of the forget gates at first: a state fades over some eight frames."""
 Encoder = Callable[[Tensor], Tensor]
 
 
@@ -45,6 +47,8 @@ class ScanHead(nn.Module):
     def __init__(self, embed_dim: int, hidden: int = 64, n_classes: int = 2) -> None:
         super().__init__()
         self.cell = nn.LSTMCell(embed_dim, hidden)
+        # Gates that forget at once learn no label of long ago (Jozefowicz et al. 2015, PMLR 37:2342).
+        nn.init.constant_(self.cell.bias_ih[hidden : 2 * hidden], _REMEMBERS)
         self.read = nn.Linear(hidden, n_classes)
 
     def start(self, scans: int) -> Tensor:

@@ -57,7 +57,8 @@ def linedraw(config: CerebellumConfig, out: Path, say: Callable[[str], None]) ->
     summary = pd.DataFrame(
         {
             "variant": name, "error_median": float(learnt.error[-1].median()),
-            "error_mean": float(learnt.error[-1].mean()), "error_sd": float(learnt.error[-1].std(correction=0)), "deviation_median": float(learnt.deviation.median()),
+            "error_mean": float(learnt.error[-1].mean()), "error_sd": float(learnt.error[-1].std(correction=0)),
+            "deviation_median": float(learnt.deviation.median()),
         }
         for name, learnt in found.items()
     )  # fmt: skip
