@@ -25,9 +25,8 @@ CIRCUITS = {
     "cerebellum": "cerebellum",
     "recurrent": "recurrent cerebellum",
     "attention": "attention",
-    "pretrained": "pretrained encoder",
 }
-_STYLES = ((FIRST, "o", "-"), (SECOND, "s", (0, (4, 3))), (INK, "^", ":"), (MUTED, "D", "-."))
+_STYLES = ((FIRST, "o", "-"), (SECOND, "s", (0, (4, 3))), (INK, "^", ":"))
 _TITLE_WIDTH = 20
 _MEANING = (
     "Skill is 1 − error / error of the reference, on region means of subjects that were not learnt from; above 0 the "

@@ -34,6 +34,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "compare": {
         **TINY_MODEL, **FEW_FOLDS, "steps": 2, "repeats": 1, "bootstrap": 20, "factors": "{}",
     },
+    "cerebellum": {"seeds": 1, "epochs": 1, "trials": 10},
     "predict": {"granule": 50, "epochs": 1, "bootstrap": 20, "lags": 4, "context": 10, "rollout_volumes": 5},
 }  # fmt: skip
 """Options that make each command take seconds; all others are those of the page."""
