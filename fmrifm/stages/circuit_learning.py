@@ -116,6 +116,7 @@ def _draw_curves(curves: Mapping[str, np.ndarray], measure: str, path: Path, *, 
     axes.set(xlabel="pass over the examples", ylabel=f"{measure} (bold: median over seeds)")
     if logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(path, dpi=150)
 
