@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from fmrifm.attribution.ledger import Ledger
 from fmrifm.data.quality import region_coverage
@@ -79,7 +78,7 @@ class Cohort:
 
     def window_batch(self, scan: int) -> Window:
         """All windows of a scan, as a batch."""
-        return Window(*default_collate([self.windows[place] for place in self._places(scan)]))
+        return self.windows.batch(self._places(scan))
 
     def signal(self, scan: int) -> tuple[Tensor, Tensor]:
         """All windows of a scan as a batch of one scan, (1, n, t, V), and its repetition time, (1,)."""

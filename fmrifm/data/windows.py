@@ -5,14 +5,14 @@ Scrubbing cuts a scan into segments; a window lies inside one of them.
 Axes: t volumes of a window, V brain voxels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, repeat
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate
 
 from fmrifm.data.store import Store
 
@@ -68,6 +68,10 @@ class Windows(Dataset[Window]):
             tr_s=torch.tensor(self.tr_s[scan], dtype=torch.float32),
             scan=torch.tensor(scan),
         )
+
+    def batch(self, places: Iterable[Place]) -> Window:
+        """Read windows, one after the other, as one batch."""
+        return Window(*default_collate([self[place] for place in places]))
 
     def n_starts(self, scan: int) -> int:
         """At how many volumes of a scan a window can start."""

@@ -6,10 +6,9 @@ Axes: U subjects, H volumes ahead.
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import default_collate
 
-from fmrifm.data.windows import Window, Windows
-from fmrifm.evaluation.metrics import Score, bootstrap
+from fmrifm.data.windows import Windows
+from fmrifm.evaluation.metrics import Score, skill, summed_by_subject
 from fmrifm.model.foresight import forecast_errors
 from fmrifm.model.mae import MaskedAutoencoder
 
@@ -31,16 +30,12 @@ def foresight_scores(
     Returns:
         skill_next_h1 to skill_next_hH, with intervals over subjects.
     """
-    people, errors = np.unique(subjects), []
-    chunks = torch.arange(len(model.tokenizer.region))
+    errors, chunks = [], torch.arange(len(model.tokenizer.region))
     for scan in range(len(windows)):
-        batch = Window(*default_collate([windows[place] for place in windows.cover(scan)]))
+        batch = windows.batch(windows.cover(scan))
         forecast = model.foresee(batch.signal, batch.covered, batch.tr_s, chunks.expand(len(batch.signal), -1))
         errors.append(forecast_errors(forecast).double().numpy())
-    of_people = np.stack([np.sum(np.array(errors)[subjects == person], axis=0) for person in people])
+    ours, persistence = summed_by_subject(np.array(errors), subjects).transpose(1, 2, 0)
     rng = np.random.default_rng(seed)
-
-    def skill(ours: NDArray[np.float64], persistence: NDArray[np.float64]) -> Score:
-        return bootstrap(lambda drawn: 1 - (drawn @ ours) / (drawn @ persistence), len(people), _RESAMPLES, rng)
-
-    return {f"skill_next_h{ahead + 1}": skill(*of_people[:, :, ahead].T) for ahead in range(of_people.shape[2])}
+    pairs = enumerate(zip(ours, persistence, strict=True), start=1)
+    return {f"skill_next_h{ahead}": skill(*errors_S, _RESAMPLES, rng) for ahead, errors_S in pairs}

@@ -61,6 +61,18 @@ def bootstrap(statistic: Statistic, n: int, resamples: int, rng: np.random.Gener
     return Score(_value(statistic, n), float(low), float(high), n)
 
 
+def skill(ours: NDArray[np.floating], theirs: NDArray[np.floating], resamples: int, rng: np.random.Generator) -> Score:
+    """1 - error / error of a reference, from the errors of each subject, both (S,); R2 where that is the mean."""
+    # Contiguous, so that sums do not depend on where the columns came from.
+    ours, theirs = np.ascontiguousarray(ours), np.ascontiguousarray(theirs)
+    return bootstrap(lambda drawn: 1 - (drawn @ ours) / (drawn @ theirs), len(ours), resamples, rng)
+
+
+def summed_by_subject(values: NDArray[np.floating], subjects: NDArray[np.str_]) -> NDArray[np.floating]:
+    """Sums over the scans of each subject, in the order of their names: (scans, ...) to (S, ...)."""
+    return np.stack([values[subjects == subject].sum(axis=0) for subject in np.unique(subjects)])
+
+
 def classification_scores(predictions: pd.DataFrame, resamples: int, rng: np.random.Generator) -> dict[str, Score]:
     """Score held-out predictions, in reading order.
 

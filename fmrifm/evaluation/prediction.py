@@ -17,7 +17,7 @@ from fmrifm.cerebellum.learning import fit
 from fmrifm.cerebellum.predictors import AttentionPredictor, CerebellarPredictor, Predictor, width_for
 from fmrifm.cerebellum.references import Persistence, autoregression, vector_autoregression
 from fmrifm.config import Circuit
-from fmrifm.evaluation.metrics import Score, bootstrap
+from fmrifm.evaluation.metrics import skill
 
 HORIZONS = (1, 2, 3)
 """Volumes ahead: beyond some ten seconds point forecasts of BOLD are worth nothing."""
@@ -78,7 +78,7 @@ def skill_table(
         for name in models:
             for rival in rivals:
                 if name != rival:
-                    score = _skill(error[name], error[rival], resamples, rng)
+                    score = skill(error[name], error[rival], resamples, rng)
                     rows.append([name, rival, horizon, score.value, score.ci_low, score.ci_high, score.n])
     return pd.DataFrame(rows, columns=["circuit", "reference", "horizon", "skill", "ci_low", "ci_high", "n"])
 
@@ -86,7 +86,3 @@ def skill_table(
 def _by_subject(error: Tensor, subject: Sequence[str] | NDArray[Any]) -> NDArray[np.float64]:
     """Mean error of each subject's stretches, shape (U,)."""
     return pd.Series(error.double().numpy()).groupby(list(subject)).mean().to_numpy()
-
-
-def _skill(ours: NDArray[np.float64], theirs: NDArray[np.float64], resamples: int, rng: np.random.Generator) -> Score:
-    return bootstrap(lambda weight: 1 - (weight @ ours) / (weight @ theirs), len(ours), resamples, rng)

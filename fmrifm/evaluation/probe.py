@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from fmrifm.data.windows import Windows
 from fmrifm.model.heads import ScanClassifier
@@ -22,7 +21,7 @@ from fmrifm.model.heads import ScanClassifier
 
 def scan_windows(windows: Windows, scan: int, most: int | None = None) -> tuple[Tensor, Tensor]:
     """All windows that cover one scan, as a batch of one scan: (1, n, t, V), and its repetition time (1,)."""
-    batch = default_collate([windows[place] for place in windows.cover(scan, most)])
+    batch = windows.batch(windows.cover(scan, most))
     return batch.signal[None], batch.tr_s[:1]
 
 

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from fmrifm.data.grid import Grid
 from fmrifm.data.windows import Window, Windows
-from fmrifm.evaluation.metrics import Score, bootstrap
+from fmrifm.evaluation.metrics import Score, skill, summed_by_subject
 from fmrifm.masking import Masker
 from fmrifm.model.draws import Draw, draw_tokens
 from fmrifm.model.explained import squares
@@ -52,21 +51,18 @@ def reconstruction_scores(
     generator = torch.Generator().manual_seed(seed)
     sums = np.zeros((len(windows), 4))
     for scan in range(len(windows)):
-        batch = _scan(windows, scan)
+        batch = windows.batch(windows.cover(scan))
         hidden = masker(len(batch.signal), generator)
         drawn = draw_tokens(hidden, generator)
         predicted = predict(batch, hidden, drawn) if predict else model(batch.signal, batch.covered, batch.tr_s, drawn)
         parts = squares(predicted, model.tokenizer)
         sums[scan] = [float(part.double().sum()) for part in parts]
-    people = np.unique(subjects)
-    totals = np.stack([sums[subjects == person].sum(axis=0) for person in people])
+    left, total, region_left, region_total = summed_by_subject(sums, subjects).T
     rng = np.random.default_rng(seed)
-
-    def r2(first: int) -> Score:
-        left, total = np.ascontiguousarray(totals.T[first : first + 2])
-        return bootstrap(lambda drawn: 1 - (drawn @ left) / (drawn @ total), len(people), _RESAMPLES, rng)
-
-    return {"r2_voxel": r2(0), "r2_region": r2(2)}
+    return {
+        "r2_voxel": skill(left, total, _RESAMPLES, rng),
+        "r2_region": skill(region_left, region_total, _RESAMPLES, rng),
+    }
 
 
 @torch.no_grad()
@@ -79,7 +75,7 @@ def picture(
         original, reconstructed (X, Y, Z) in z units, hidden (X, Y, Z) bool, affine, volume.
     """
     generator = torch.Generator().manual_seed(seed)
-    batch = Window(*(part[:1] for part in _scan(windows, 0)))
+    batch = windows.batch(windows.cover(0)[:1])
     hidden = masker(1, generator)
     result = model(batch.signal, batch.covered, batch.tr_s, draw_tokens(hidden, generator))
     tokens = model.tokenizer.split(batch.signal)
@@ -92,7 +88,3 @@ def picture(
         for name, values in (("original", tokens), ("reconstructed", reconstructed), ("hidden", where))
     }
     return {**boxes, "hidden": boxes["hidden"] > 0, "affine": grid.affine, "volume": np.array(volume)}
-
-
-def _scan(windows: Windows, scan: int) -> Window:
-    return Window(*default_collate([windows[place] for place in windows.cover(scan)]))

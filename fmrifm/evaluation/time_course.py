@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import default_collate
 
 from fmrifm.data.windows import Window, Windows
 from fmrifm.masking import hide_regions
@@ -61,7 +60,7 @@ def _longest_stretch(windows: Windows) -> Window:
     longest = int(np.argmax(lengths))
     first, volumes = sum(lengths[:longest]), windows.volumes
     starts = range(first, first + lengths[longest] - volumes + 1, volumes)
-    return Window(*default_collate([windows[0, start] for start in starts]))
+    return windows.batch((0, start) for start in starts)
 
 
 def _courses(

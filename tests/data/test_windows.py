@@ -54,6 +54,13 @@ def test_fewer_windows_are_picked_evenly(windows, most, starts):
     assert [start for _, start in windows.cover(0, most)] == starts
 
 
+def test_a_batch_has_the_windows_in_the_order_asked_for(windows):
+    places = [*windows.cover(0, 2)][::-1]
+    batch = windows.batch(places)
+    for row, place in enumerate(places):
+        assert all(torch.equal(part[row], alone) for part, alone in zip(batch, windows[place], strict=True))
+
+
 def test_an_epoch_draws_equally_many_windows_of_each_scan_that_lie_inside_it(windows):
     places = list(RandomPlaces(windows, per_scan=40, seed=0))
     assert Counter(scan for scan, _ in places) == {0: 40, 1: 40, 2: 40}

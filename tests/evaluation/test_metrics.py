@@ -23,6 +23,8 @@ from fmrifm.evaluation.metrics import (
     fold_scores,
     metric_statistics,
     precision_statistic,
+    skill,
+    summed_by_subject,
 )
 
 BINARY = ["auc", "balanced_accuracy", "average_precision", "sensitivity", "specificity", "brier"]
@@ -266,3 +268,14 @@ def test_a_fitted_threshold_survives_the_average_over_scans() -> None:
          "probability": [0.1, 0.2, 0.6]}
     )  # fmt: skip
     assert by_subject(scans)[["threshold", "probability"]].to_numpy()[0] == pytest.approx([0.3, 0.3])
+
+
+def test_skill_is_one_less_the_ratio_of_summed_errors():
+    found = skill(np.array([1.0, 2.0, 3.0]), np.array([4.0, 4.0, 4.0]), 200, np.random.default_rng(0))
+    assert (found.value, found.n) == (0.5, 3)
+    assert 0.25 <= found.ci_low < 0.5 < found.ci_high <= 0.75
+
+
+def test_what_is_left_of_scans_is_summed_by_subject_in_the_order_of_names():
+    values = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
+    assert summed_by_subject(values, np.array(["b", "a", "b"])).tolist() == [[2.0, 20.0], [5.0, 50.0]]
