@@ -55,6 +55,12 @@ class MaskedAutoencoder(nn.Module):
         self.decoder.mirror(self.encoder.embed)
         self.next = NextHead(tokenizer, config) if foresees else None
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Transformer blocks of all parts, each compiled or shared out by itself."""
+        ahead = [] if self.next is None else [*self.next.decoder.blocks]
+        return [*self.encoder.blocks, *self.decoder.blocks, *ahead]
+
     def features(self, signal: Tensor, tr_s: Tensor) -> Tensor:
         """Encode whole windows, nothing hidden: signal (B, t, V) to features (B, N, W)."""
         return self.encoder(self.coefficients(signal), self.tokenizer.places(tr_s))

@@ -24,8 +24,7 @@ def compile_blocks(model: MaskedAutoencoder, backend: str = "inductor") -> None:
     """
     or_plain = _OrPlain(backend)
     try:
-        ahead = () if model.next is None else model.next.decoder.blocks
-        for block in (*model.encoder.blocks, *model.decoder.blocks, *ahead):
+        for block in model.blocks:
             block.compile(backend=or_plain, dynamic=True)
     except RuntimeError as error:  # no torch.compile at all, e.g. on a Python that is too new for it
         or_plain.say(error)

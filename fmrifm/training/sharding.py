@@ -77,8 +77,7 @@ def _renamed(state: dict[str, Any], names: dict[Any, Any]) -> dict[str, Any]:
 def shard(model: MaskedAutoencoder, mesh: DeviceMesh) -> None:
     """Share out a model's weights in place, block by block: only one block's stand whole at a time."""
     shares = mesh["data_parallel"]
-    ahead = () if model.next is None else model.next.decoder.blocks
-    for block in (*model.encoder.blocks, *model.decoder.blocks, *ahead):
+    for block in model.blocks:
         fully_shard(block, mesh=shares)
     fully_shard(model, mesh=shares)
     register_fsdp_forward_method(model, "foresee")
