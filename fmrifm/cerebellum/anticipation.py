@@ -8,6 +8,7 @@ Axes: N bases, L frames, trials.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,12 @@ Array = NDArray[np.float64]
 DT_S, TRIAL_S, DELAY_S = 0.005, 3.0, 0.1
 PLANTS: dict[str, tuple[list[float], list[float], Pid]] = {
     "first-order": ([1.0], [0.2, 1.0], Pid(1.0, 2.0)),
-    "overdamped": ([144.0], [1.0, 2 * 1.5 * 12, 144.0], Pid(1.0, 3.0, 0.05)),
     "underdamped": ([144.0], [1.0, 2 * 0.2 * 12, 144.0], Pid(0.3, 2.0, 0.05)),
     "inertia": ([20.0], [1.0, 1.0, 0.0], Pid(0.6, 0.0, 0.15)),
 }
 """Transfer functions in s and gains."""
+STEPS = np.geomspace(0.05, 2.2, 10)
+"""Steps among which each rule has its best."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +39,12 @@ class Task:
     disturbance: Array
     bases: Array
 
-    @property
+    @cached_property
     def without(self) -> Array:
         """Error under feedback alone, shape (L,)."""
         return self.loop.rollout(self.target, d=self.disturbance).e
 
-    @property
+    @cached_property
     def kernel(self) -> Array:
         """Response of the closed loop to anticipation, shape (L,)."""
         return self.loop.impulse(len(self.target))
@@ -94,18 +96,11 @@ def learning(
     own, without = task.kernel, task.without
     rule = CFPC(task.bases, traces(task.bases, trace, own if kernel is None else kernel, delay_frames), beta)
     errors = np.empty((trials, len(without)))
-    heard = np.zeros_like(errors) if noise is None else noise
     for trial in range(trials):
-        noisy = 0.0 if noise is None else task.loop.rollout(0 * task.target, noise=heard[trial]).e
+        noisy = 0.0 if noise is None else task.loop.rollout(0 * task.target, noise=noise[trial]).e
         errors[trial] = without - eligibility(rule.output, own) + noisy
         rule.trial(errors[trial])
     return errors
-
-
-def best(task: Task, trace: Trace, trials: int, delay_frames: int = 0) -> float:
-    """Error of the last trial at the best of ten steps."""
-    steps = np.geomspace(0.05, 2.2, 10)
-    return min(rms(learning(task, trace, float(beta), trials, delay_frames=delay_frames)[-1]) for beta in steps)
 
 
 def floor(task: Task) -> float:

@@ -96,18 +96,18 @@ def scan_backward(
     Raises:
         ValueError: `tbptt_sg` without a synthesiser.
     """
-    parts = list(range(0, frames.shape[1], horizon))
+    spans = [slice(first, first + horizon) for first in range(0, frames.shape[1], horizon)]
     with counted_bytes() as peak:
         if credit == "full":
             loss = _full(encoder, head, frames, there, label)
         elif credit == "gradcache":
-            loss = _cached(encoder, head, frames, there, label, horizon)
+            loss = _cached(encoder, head, frames, there, label, spans)
         elif credit == "tbptt_sg" and synthesiser is None:
             raise ValueError("tbptt_sg needs a synthesiser")
         else:
             told = synthesiser if credit == "tbptt_sg" else None
-            loss = _truncated(encoder, head, frames, there, label, parts, horizon, credit, told, alpha)
-    return CreditReport(loss, peak.bytes, len(parts))
+            loss = _truncated(encoder, head, frames, there, label, spans, credit, told, alpha)
+    return CreditReport(loss, peak.bytes, len(spans))
 
 
 def embedded(encoder: Encoder, frames: Tensor) -> Tensor:
@@ -122,9 +122,10 @@ def _full(encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label
     return float(loss.detach())
 
 
-def _cached(encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor, horizon: int) -> float:
+def _cached(
+    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor, spans: list[slice]
+) -> float:
     """Embed without a graph, take the head's stretches back from the last, then the encoder's."""
-    spans = [slice(first, first + horizon) for first in range(0, frames.shape[1], horizon)]
     with torch.no_grad():
         cache = torch.cat([embedded(encoder, frames[:, span]) for span in spans], dim=1)
         states = [head.start(len(frames))]
@@ -147,32 +148,31 @@ def _cached(encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, lab
 
 
 def _truncated(
-    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor, parts: list[int], horizon: int,
+    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor, spans: list[slice],
     credit: Credit, synthesiser: Synthesiser | None, alpha: float,
 ) -> float:  # fmt: skip
     """Stretch by stretch; the state crosses a boundary by its value alone."""
     state, loss, scans = head.start(len(frames)), 0.0, len(frames)
-    for first in parts:
-        span = slice(first, first + horizon)
+    for span in spans:
         inside = state.detach().requires_grad_()
         state = head.step(embedded(encoder, frames[:, span]), inside, there[:, span])
-        is_last = first == parts[-1]
+        is_last = span is spans[-1]
         objective = state.new_zeros(())
         if is_last or credit == "tbptt_dense":
             asked = cross_entropy(head(state), label)
-            share = 1.0 if credit != "tbptt_dense" else 1 / len(parts)
+            share = 1.0 if credit != "tbptt_dense" else 1 / len(spans)
             objective = objective + share * asked
             loss = float(asked.detach())
         if synthesiser is not None and not is_last:  # after the last stretch there is no future to lose
             with torch.no_grad():
-                expected = synthesiser(state, _told(synthesiser, state, label, first + horizon, frames.shape[1]))
+                expected = synthesiser(state, _told(synthesiser, state, label, span.stop, frames.shape[1]))
             objective = objective + alpha * (expected * state).sum() / scans
         if not objective.requires_grad:  # nothing is asked of this stretch
             continue
         objective.backward()
-        if synthesiser is not None and first > 0:
+        if synthesiser is not None and span.start > 0:
             arrived = scans * _grad(inside)  # of one scan's loss: the mean over scans divides by their number
-            said = synthesiser(inside.detach(), _told(synthesiser, inside, label, first, frames.shape[1]))
+            said = synthesiser(inside.detach(), _told(synthesiser, inside, label, span.start, frames.shape[1]))
             ((said - arrived).square().sum() / scans).backward()
     return loss
 

@@ -107,18 +107,18 @@ def train(variant: Variant, seeds: Sequence[int], epochs: int = 100) -> Learnt:
     examples = torch.stack([torch.randint(MOVEMENTS, (EXAMPLES,), generator=draw) for draw in draws])
     weights = [*cortex.weights.values(), *cerebellum.weights.values()]
     optimizer = torch.optim.Adam(weights, lr=1e-3, betas=(0.9, 0.98), eps=1e-9)
-    errors = []
+    (cues, lines), errors = movements(), []
     for epoch in range(epochs):
         heard = variant.synthesiser and not _past(epoch, variant.lesion_epoch)
         learns = heard and not _past(epoch, variant.olive_epoch)
         order = torch.stack([torch.randperm(EXAMPLES, generator=draw) for draw in draws])
         for batch in examples.gather(1, order).split(BATCH, dim=1):
             optimizer.zero_grad()
-            _credit(cortex, cerebellum, batch, variant.horizon, heard, learns)
+            _credit(cortex, cerebellum, cues[batch], lines[batch], variant.horizon, heard, learns)
             cortex.clip()
             optimizer.step()
-        errors.append(_drawn(cortex, len(seeds))[1])
-    drawn, _ = _drawn(cortex, len(seeds))
+        drawn, error = _drawn(cortex, len(seeds))
+        errors.append(error)
     return Learnt(torch.stack(errors), _deviation(drawn), drawn)
 
 
@@ -138,18 +138,18 @@ def _past(epoch: int, start: int | None) -> bool:
     return start is not None and epoch >= start
 
 
-def _credit(cortex: Ensemble, cerebellum: Ensemble, batch: Tensor, horizon: int, heard: bool, learns: bool) -> None:
-    """Gradients of a batch of movements (R, B), stretch by stretch; all are added up before one step."""
-    cues, lines = movements()
-    x, wanted = cues[batch], lines[batch]
-    state = torch.zeros(*batch.shape, 2 * HIDDEN)
+def _credit(
+    cortex: Ensemble, cerebellum: Ensemble, x: Tensor, wanted: Tensor, horizon: int, heard: bool, learns: bool
+) -> None:
+    """Gradients of a batch, (R, B, N, 1) and its lines, stretch by stretch; all are added up before one step."""
+    state = torch.zeros(*x.shape[:2], 2 * HIDDEN)
+    counted_N = torch.zeros(STEPS)
+    counted_N[_HEARD] = 1.0
     for first in range(0, STEPS, horizon):
         span = slice(first, first + horizon)
         inside = state.detach().requires_grad_()
         drawn, state = cortex(x[:, :, span], inside)
-        counted = torch.zeros(STEPS)
-        counted[_HEARD] = 1.0
-        counted = counted[span]
+        counted = counted_N[span]
         error = (drawn - wanted[:, :, span]).square().mean(dim=(1, 3)) @ counted
         objective = (error / counted.sum().clamp(min=1)).sum()
         if heard and first + horizon < STEPS:  # after the last stretch there is no future to lose

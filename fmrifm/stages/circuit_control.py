@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fmrifm.cerebellum.anticipation import Task, floor, learning, motor_task, neurofeedback_task, scanner_noise
+from fmrifm.cerebellum.anticipation import STEPS, Task, floor, learning, motor_task, neurofeedback_task, scanner_noise
 from fmrifm.cerebellum.cfpc import Trace, rms
 from fmrifm.config import CerebellumConfig
 from fmrifm.report.svg import FIRST, INK, MUTED, SECOND, STYLE
@@ -22,7 +22,6 @@ MOTOR = (("first-order", "track"), ("underdamped", "reject"), ("inertia", "track
 NEUROFEEDBACK = "neurofeedback"
 NOISE_SD = 0.5
 _TRIALS = 60
-_STEPS = np.geomspace(0.05, 2.2, 10)
 _COLOURS = {"forward-model trace": (FIRST, "-"), "pure delay": (SECOND, "--"), "no trace": (INK, ":")}
 
 
@@ -69,9 +68,9 @@ def _rules(loop: str) -> list[Rule]:
 def _learnt(name: str, task: Task, rule: Rule, trials: int) -> Found:
     """Learn at ten steps, and keep the one whose last trials are best."""
     trials = _TRIALS if name == NEUROFEEDBACK else trials
-    runs = [learning(task, rule.trace, float(step), trials, delay_frames=rule.delay_frames) for step in _STEPS]
+    runs = [learning(task, rule.trace, float(step), trials, delay_frames=rule.delay_frames) for step in STEPS]
     best = int(np.argmin([rms(errors[-10:]) for errors in runs]))
-    return Found(name, rule.name, float(_STEPS[best]), runs[best])
+    return Found(name, rule.name, float(STEPS[best]), runs[best])
 
 
 def _summary(tasks: dict[str, Task], found: list[Found]) -> Iterator[dict[str, float | str]]:

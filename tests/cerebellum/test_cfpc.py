@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 from fmrifm.cerebellum.anticipation import (
-    best,
+    STEPS,
+    Task,
     floor,
     learning,
     motor_task,
     neurofeedback_task,
     scanner_noise,
 )
-from fmrifm.cerebellum.cfpc import CFPC, gaussian_bases, rms, shifted, traces
+from fmrifm.cerebellum.cfpc import CFPC, Trace, gaussian_bases, rms, shifted, traces
 from fmrifm.cerebellum.hrf import hrf
 from fmrifm.cerebellum.loop import Pid, response_loop
 
@@ -104,6 +105,11 @@ def test_in_noise_neurofeedback_still_halves_the_error():
         heard = learning(task, "model", 0.1, 60, noise=noise)
         shares.append(np.mean([rms(e + n) for e, n in zip(heard[-10:], noise[-10:], strict=True)]) / rms(alone[-10:]))
     assert np.mean(shares) <= 0.45
+
+
+def best(task: Task, trace: Trace, trials: int, delay_frames: int = 0) -> float:
+    """Error of the last trial at the best of ten steps."""
+    return min(rms(learning(task, trace, float(step), trials, delay_frames=delay_frames)[-1]) for step in STEPS)
 
 
 @pytest.mark.parametrize(("plant", "task"), [("first-order", "track"), ("underdamped", "reject"), ("inertia", "track")])
