@@ -1,9 +1,9 @@
 """Line drawing under short credit: does a synthesiser help a recurrent cortex?
 
 A cue tells which of seven movements to make in ten steps: stay, or draw a straight line of length 10 in one of six
-directions. The error is heard at every second step, and credit reaches back over T steps alone. Sizes and rates are
-those of the authors' code (Pemberton et al., arXiv:2110.11501; neuralml/ccDNI). Seeds are trained side by side, each
-with weights, examples and an order of its own.
+directions. The error of every second step is heard, from the first on, and credit reaches back over T steps alone.
+Sizes, rates and what is heard are those of the authors' code (Pemberton et al., arXiv:2110.11501; neuralml/ccDNI).
+Seeds are trained side by side, each with weights, examples and an order of its own.
 
 Axes: R seeds, B examples, N steps, T steps of a stretch, D = 2 H numbers of a state.
 """
@@ -20,7 +20,7 @@ from fmrifm.cerebellum.synthesiser import Synthesiser
 
 STEPS, RADIUS, MOVEMENTS, EXAMPLES, BATCH = 10, 10.0, 7, 800, 50
 HIDDEN, GRANULE, LAYERS, ALPHA = 50, 400, 2, 0.1
-_HEARD = slice(1, None, 2)
+_HEARD = slice(0, None, 2)
 """Steps whose error is heard."""
 
 
@@ -43,7 +43,7 @@ class Learnt(NamedTuple):
     """How each seed draws the seven movements."""
 
     error: Tensor
-    """Squared Euclidean error at the steps that are heard, after each epoch, shape (epochs, R)."""
+    """Squared Euclidean error over all steps, after each epoch, shape (epochs, R)."""
     deviation: Tensor
     """Mean distance from the wanted line at the end, shape (R,)."""
     drawn: Tensor
@@ -166,10 +166,10 @@ def _credit(
 
 @torch.no_grad()
 def _drawn(cortex: Ensemble, seeds: int) -> tuple[Tensor, Tensor]:
-    """Drawings of the seven movements, and their mean error at the steps that are heard, shape (R,)."""
+    """Drawings of the seven movements, and their mean squared error over all steps, shape (R,)."""
     cues, lines = movements()
     drawn, _ = cortex(cues.expand(seeds, -1, -1, -1), torch.zeros(seeds, MOVEMENTS, 2 * HIDDEN))
-    return drawn, (drawn - lines)[:, :, _HEARD].square().sum(dim=-1).mean(dim=(1, 2))
+    return drawn, (drawn - lines).square().sum(dim=-1).mean(dim=(1, 2))
 
 
 def _deviation(drawn: Tensor) -> Tensor:

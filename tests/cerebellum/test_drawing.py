@@ -37,6 +37,25 @@ def test_a_cortex_is_an_lstm():
     torch.testing.assert_close(after, torch.cat([last_h[0], last_c[0]], dim=1))
 
 
+def test_every_second_step_is_heard_from_the_first_on():
+    def gradient(wrong: slice) -> torch.Tensor:
+        cortex = Ensemble([Cortex()])
+        cues, lines = movements()
+        lines[:, wrong] += 5.0
+        drawing._credit(cortex, Ensemble([Cortex()]), cues[None], lines[None], 3, heard=False, learns=False)
+        return cortex.weights["read.bias"].grad
+
+    torch.manual_seed(0)
+    seed = torch.random.get_rng_state()
+    found = []
+    for wrong in (slice(0, 0), slice(1, None, 2), slice(0, 1), slice(8, 9)):
+        torch.random.set_rng_state(seed)
+        found.append(gradient(wrong))
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], found[2])
+    assert not torch.allclose(found[0], found[3])
+
+
 def test_seeds_side_by_side_learn_as_each_would_alone():
     one, three = (train(Variant(horizon=2, synthesiser=True), seeds, epochs=2) for seeds in ([1], [1, 5, 0]))
     torch.testing.assert_close(three.error[:, :1], one.error, rtol=1e-4, atol=1e-5)
