@@ -21,6 +21,7 @@ from rich.progress import track
 from torch import nn
 
 from fmrifm.attribution.cohort import Judges, generator_of
+from fmrifm.config import LEARNED
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.permutation import shuffled_labels
@@ -63,7 +64,7 @@ def judges(
     generator = torch.Generator().manual_seed(seed)
     random = randomised(folds[0].classifier, generator)
     random_heads = tuple(randomised(folds[0].classifier.linear, generator) for _ in range(SPOILT - 1))
-    frozen = settings["encoder"] == "frozen" and settings["pooling"] != "attention"
+    frozen = settings["encoder"] == "frozen" and settings["pooling"] not in LEARNED
     shuffled = _shuffled(folds, store, labelled, float(settings["penalty"][0]), seed) if frozen else ((),) * len(folds)
     return Judges(tuple(folds), number, shuffled, random, random_heads)
 

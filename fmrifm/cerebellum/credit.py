@@ -10,7 +10,7 @@ Axes: B scans, S frames, E numbers of an embedding, H hidden units, D = 2 H numb
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,13 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from fmrifm.cerebellum.saved import counted_bytes
 from fmrifm.cerebellum.synthesiser import Synthesiser
+from fmrifm.config import Credit
+from fmrifm.model.recurrent import Recurrence
 
-Credit = Literal["full", "gradcache", "tbptt", "tbptt_dense", "tbptt_sg"]
-_REMEMBERS = 2.0
-"""Bias of the forget gates at first: a state fades over some eight frames."""
 Encoder = Callable[[Tensor], Tensor]
+"""Embeds frames (B, T, ...) to (B, T, E)."""
+Lost = Callable[[Tensor], Tensor]
+"""What is lost at a state (B, D)."""
 
 
 class CreditReport(NamedTuple):
@@ -36,35 +38,21 @@ class CreditReport(NamedTuple):
 
 
 class ScanHead(nn.Module):
-    """An LSTM over the embeddings of a scan's frames, and a linear layer that reads the label at its end.
+    """A recurrence over the embeddings of a scan's frames, and what reads the label at its end.
 
     Args:
-        embed_dim: E.
-        hidden: H.
-        n_classes: Labels.
+        recurrence: Takes E numbers a frame.
+        read: Outputs (B, H) to logits (B, C).
     """
 
-    def __init__(self, embed_dim: int, hidden: int = 64, n_classes: int = 2) -> None:
+    def __init__(self, recurrence: Recurrence, read: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.cell = nn.LSTMCell(embed_dim, hidden)
-        # Gates that forget at once learn no label of long ago (Jozefowicz et al. 2015, PMLR 37:2342).
-        nn.init.constant_(self.cell.bias_ih[hidden : 2 * hidden], _REMEMBERS)
-        self.read = nn.Linear(hidden, n_classes)
-
-    def start(self, scans: int) -> Tensor:
-        """The state before the first frame, shape (B, D)."""
-        return self.read.weight.new_zeros(scans, 2 * self.cell.hidden_size)
-
-    def step(self, embedding: Tensor, state: Tensor, there: Tensor) -> Tensor:
-        """Take embeddings (B, T, E) in: the state (B, D) after them; frames that are not `there` (B, T) pass."""
-        for frame, counts in zip(embedding.unbind(dim=1), there.unbind(dim=1), strict=True):
-            h, c = self.cell(frame, tuple(state.chunk(2, dim=1)))
-            state = torch.where(counts[:, None], torch.cat([h, c], dim=1), state)
-        return state
+        self.recurrence = recurrence
+        self.read = read
 
     def forward(self, state: Tensor) -> Tensor:
         """Logits of the labels by the state (B, D)."""
-        return self.read(state[:, : self.cell.hidden_size])
+        return self.read(self.recurrence.output(state))
 
 
 def scan_backward(
@@ -75,6 +63,7 @@ def scan_backward(
     label: Tensor,
     credit: Credit = "gradcache",
     *,
+    weight: Tensor | None = None,
     horizon: int = 8,
     synthesiser: Synthesiser | None = None,
     alpha: float = 1.0,
@@ -82,12 +71,13 @@ def scan_backward(
     """Add the gradients of the mean cross-entropy to the parameters' `grad`.
 
     Args:
-        encoder: Frames (n, ...) to embeddings (n, E).
+        encoder: Frames (B, T, ...) to embeddings (B, T, E); it may have nothing to learn.
         head: Reads them.
         frames: Shape (B, S, ...).
         there: True where a scan has the frame, shape (B, S); the others neither move the state nor make a target.
         label: Shape (B,).
         credit: How credit is given.
+        weight: Of each scan, shape (B,); all weigh 1 by default.
         horizon: Frames of a stretch.
         synthesiser: Of `tbptt_sg`; gradients of its own loss are added to its parameters. With a context of labels and
             one number more it is told the label and how much of the scan is over, both known in training alone.
@@ -97,71 +87,71 @@ def scan_backward(
         ValueError: `tbptt_sg` without a synthesiser.
     """
     spans = [slice(first, first + horizon) for first in range(0, frames.shape[1], horizon)]
+
+    def lost(state: Tensor) -> Tensor:
+        each = cross_entropy(head(state), label, reduction="none")
+        return (each if weight is None else each * weight).mean()
+
     with counted_bytes() as peak:
         if credit == "full":
-            loss = _full(encoder, head, frames, there, label)
+            loss = _full(encoder, head, frames, there, lost)
         elif credit == "gradcache":
-            loss = _cached(encoder, head, frames, there, label, spans)
+            loss = _cached(encoder, head, frames, there, lost, spans)
         elif credit == "tbptt_sg" and synthesiser is None:
             raise ValueError("tbptt_sg needs a synthesiser")
         else:
             told = synthesiser if credit == "tbptt_sg" else None
-            loss = _truncated(encoder, head, frames, there, label, spans, credit, told, alpha)
+            loss = _truncated(encoder, head, frames, there, lost, spans, credit == "tbptt_dense", told, label, alpha)
     return CreditReport(loss, peak.bytes, len(spans))
 
 
-def embedded(encoder: Encoder, frames: Tensor) -> Tensor:
-    """Embed frames (B, T, ...) to (B, T, E)."""
-    return encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-
-
-def _full(encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor) -> float:
-    state = head.step(embedded(encoder, frames), head.start(len(frames)), there)
-    loss = cross_entropy(head(state), label)
+def _full(encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, lost: Lost) -> float:
+    loss = lost(head.recurrence.step(encoder(frames), head.recurrence.start(len(frames)), there))
     loss.backward()
     return float(loss.detach())
 
 
 def _cached(
-    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor, spans: list[slice]
-) -> float:
+    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, lost: Lost, spans: list[slice]
+) -> float:  # fmt: skip
     """Embed without a graph, take the head's stretches back from the last, then the encoder's."""
     with torch.no_grad():
-        cache = torch.cat([embedded(encoder, frames[:, span]) for span in spans], dim=1)
-        states = [head.start(len(frames))]
+        cache = torch.cat([encoder(frames[:, span]) for span in spans], dim=1)
+        states = [head.recurrence.start(len(frames))]
         for span in spans:
-            states.append(head.step(cache[:, span], states[-1], there[:, span]))
+            states.append(head.recurrence.step(cache[:, span], states[-1], there[:, span]))
     loss, back = 0.0, torch.zeros_like(states[-1])
     for number in reversed(range(len(spans))):
         span = spans[number]
         state, leaf = states[number].requires_grad_(), cache[:, span].clone().requires_grad_()
-        after = head.step(leaf, state, there[:, span])
+        after = head.recurrence.step(leaf, state, there[:, span])
         if number == len(spans) - 1:
-            asked = cross_entropy(head(after), label)
+            asked = lost(after)
             loss = float(asked.detach())
             asked.backward()
         else:
             after.backward(back)
         back = _grad(state)
-        embedded(encoder, frames[:, span]).backward(_grad(leaf))
+        again = encoder(frames[:, span])
+        if again.requires_grad:
+            again.backward(_grad(leaf))
     return loss
 
 
 def _truncated(
-    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, label: Tensor, spans: list[slice],
-    credit: Credit, synthesiser: Synthesiser | None, alpha: float,
+    encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, lost: Lost, spans: list[slice],
+    dense: bool, synthesiser: Synthesiser | None, label: Tensor, alpha: float,
 ) -> float:  # fmt: skip
     """Stretch by stretch; the state crosses a boundary by its value alone."""
-    state, loss, scans = head.start(len(frames)), 0.0, len(frames)
+    state, loss, scans = head.recurrence.start(len(frames)), 0.0, len(frames)
     for span in spans:
         inside = state.detach().requires_grad_()
-        state = head.step(embedded(encoder, frames[:, span]), inside, there[:, span])
+        state = head.recurrence.step(encoder(frames[:, span]), inside, there[:, span])
         is_last = span is spans[-1]
         objective = state.new_zeros(())
-        if is_last or credit == "tbptt_dense":
-            asked = cross_entropy(head(state), label)
-            share = 1.0 if credit != "tbptt_dense" else 1 / len(spans)
-            objective = objective + share * asked
+        if is_last or dense:
+            asked = lost(state)
+            objective = objective + (asked / len(spans) if dense else asked)
             loss = float(asked.detach())
         if synthesiser is not None and not is_last:  # after the last stretch there is no future to lose
             with torch.no_grad():

@@ -12,8 +12,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from fmrifm.cerebellum.credit import Credit, ScanHead, scan_backward
+from fmrifm.cerebellum.credit import ScanHead, scan_backward
 from fmrifm.cerebellum.synthesiser import Synthesiser
+from fmrifm.config import Credit
+from fmrifm.model.recurrent import Recurrence
 
 FRAMES, NUMBERS, LASTS, STRENGTH = 40, 16, 2, 3.0
 _LEARNT, _TESTED, _BATCH, _HIDDEN = 800, 400, 50, 32
@@ -70,7 +72,8 @@ def train(data: Sequences, credit: Credit, horizon: int, generator: torch.Genera
     frames, numbers = data.x.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-        encoder, head = nn.Linear(numbers, NUMBERS), ScanHead(NUMBERS, _HIDDEN, data.classes)
+        encoder = nn.Linear(numbers, NUMBERS)
+        head = ScanHead(Recurrence(NUMBERS, _HIDDEN), nn.Linear(_HIDDEN, data.classes))
         told = Synthesiser(2 * _HIDDEN, ctx_dim=data.classes + 1) if credit == "tbptt_sg" else None
     optimizers = [torch.optim.Adam([*encoder.parameters(), *head.parameters()], lr=3e-3)]
     optimizers += [] if told is None else [torch.optim.Adam(told.parameters(), lr=1e-3)]  # 3e-3 was unstable
@@ -91,5 +94,5 @@ def train(data: Sequences, credit: Credit, horizon: int, generator: torch.Genera
 @torch.no_grad()
 def _accuracy(encoder: nn.Module, head: ScanHead, data: Sequences) -> float:
     there = torch.ones(data.tested.shape[:2], dtype=torch.bool)
-    said = head(head.step(encoder(data.tested), head.start(len(there)), there)).argmax(dim=1)
+    said = head(head.recurrence.step(encoder(data.tested), head.recurrence.start(len(there)), there)).argmax(dim=1)
     return float((said == data.truth).float().mean())

@@ -9,8 +9,10 @@ from fmrifm.config.cerebellum import (
     CircuitTask,
 )
 from fmrifm.config.classify import (
+    LEARNED,
     Baseline,
     Connectivity,
+    Credit,
     EncoderMode,
     EvaluateConfig,
     FinetuneConfig,
@@ -66,6 +68,7 @@ from fmrifm.config.pretrain import (
 )
 
 __all__ = [
+    "LEARNED",
     "AtlasConfig",
     "AttributeConfig",
     "Baseline",
@@ -75,6 +78,7 @@ __all__ = [
     "CleaningConfig",
     "CompareConfig",
     "Connectivity",
+    "Credit",
     "DataConfig",
     "DemoConfig",
     "EmbedConfig",

@@ -6,7 +6,11 @@ from typing import Any, Literal, get_args
 from fmrifm.config.checks import check
 
 EncoderMode = Literal["frozen", "full", "lora"]
-PoolingKind = Literal["connectivity", "mean", "attention"]
+PoolingKind = Literal["connectivity", "mean", "attention", "recurrent"]
+LEARNED: tuple[PoolingKind, ...] = ("attention", "recurrent")
+"""Poolings that are trained by gradient, whatever the encoder does."""
+Credit = Literal["full", "gradcache", "tbptt", "tbptt_dense", "tbptt_sg"]
+"""Ways in which a recurrent head learns from a label at the end of a scan."""
 Connectivity = Literal["correlation", "tangent", "log_euclidean"]
 Seen = Literal["keep", "exclude"]
 Threshold = Literal["half", "inner"]
@@ -46,7 +50,8 @@ class ReadoutConfig(SplitConfig):
     target: str = "dx"
     """Column of the scan table that holds the label, whole numbers from 0; scans without one are left out, counted."""
     pooling: PoolingKind = "connectivity"
-    """Scan features: `connectivity` of regions, the `mean` over tokens and time, or a learned `attention` to them."""
+    """Scan features: `connectivity` of regions, the `mean` over tokens and time, a learned `attention` to them, or the
+    end of a `recurrent` network over the connectomes of successive windows."""
     connectivity: Connectivity = "correlation"
     """Form of connectivity: Fisher-z `correlation`, its `log_euclidean` form, or `tangent` at the training mean."""
     penalty: tuple[float, ...] = (1.0,)
@@ -87,6 +92,12 @@ class FinetuneConfig(ReadoutConfig):
     """Passes without a smaller loss on the first inner fold after which that stops; the best weights are kept."""
     lr: float | None = None
     """Peak learning rate of that; none is 1e-4 for the `full` encoder and 1e-3 where only new weights learn."""
+    credit: Credit = "gradcache"
+    """How `recurrent` pooling learns: by gradient caching (`gradcache`: exact, its memory does not grow with the scan),
+    by the `full` graph, or truncated: as it is (`tbptt`), with the label at each stretch's end (`tbptt_dense`), with a
+    synthetic gradient (`tbptt_sg`)."""
+    horizon: int = 4
+    """Windows whose graph is kept at a time, but for `full`."""
     trainer: dict[str, Any] = field(default_factory=dict)
     """Options of lightning.Trainer for it."""
 
@@ -96,6 +107,25 @@ class FinetuneConfig(ReadoutConfig):
         check(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         check(self.patience >= 1, "patience", self.patience, "at least 1")
         check(self.lr is None or self.lr > 0, "lr", self.lr, "a positive learning rate, or none")
+        check(self.horizon >= 1, "horizon", self.horizon, "at least 1 window")
+        if self.pooling == "recurrent":
+            self._check_trainer()
+        else:
+            check(self.credit == "gradcache", "credit", self.credit, "gradcache; only recurrent pooling takes others")
+
+    @property
+    def by_gradient(self) -> bool:
+        """Whether more than the linear classifier is trained."""
+        return self.encoder != "frozen" or self.pooling in LEARNED
+
+    def _check_trainer(self) -> None:
+        """What Lightning cannot do where a step takes several backward passes of its own."""
+        names = ("gradient_clip_val", "accumulate_grad_batches", "precision")
+        clip, accumulated, precision = (self.trainer.get(name) for name in names)
+        check(clip is None, "trainer.gradient_clip_val", clip, "none with recurrent pooling")
+        check(accumulated in (None, 1), "trainer.accumulate_grad_batches", accumulated, "1 with recurrent pooling")
+        fits = precision not in (16, "16", "16-mixed")
+        check(fits, "trainer.precision", precision, "32-true or bf16-mixed with recurrent pooling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +149,7 @@ class EvaluateConfig(FinetuneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        trained = self.encoder != "frozen" or self.pooling == "attention"
-        fits = self.harmonise == "none" or not trained
+        fits = self.harmonise == "none" or not self.by_gradient
         check(fits, "harmonise", self.harmonise, "none where encoder or pooling are trained by gradient")
         check(self.bootstrap >= 1, "bootstrap", self.bootstrap, "at least 1 resample")
         check(self.permutations >= 0, "permutations", self.permutations, "0 or more shuffles")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmrifm.config.checks import check
-from fmrifm.config.classify import ReadoutConfig
+from fmrifm.config.classify import LEARNED, ReadoutConfig
 from fmrifm.config.pretrain import MaskKind, NetworkConfig
 
 
@@ -40,7 +40,7 @@ class CompareConfig(ReadoutConfig, NetworkConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(len(set(self.maskers)) >= 2, "maskers", list(self.maskers), "at least two strategies")
-        check(self.pooling != "attention", "pooling", self.pooling, "connectivity or mean, which need no training")
+        check(self.pooling not in LEARNED, "pooling", self.pooling, "connectivity or mean, which need no training")
         check(self.steps >= 1, "steps", self.steps, "at least 1 update")
         check(self.jobs >= 1, "jobs", self.jobs, "at least 1 process")
         part = self.shard.split("/")

@@ -12,7 +12,7 @@ from fmrifm.config import EvaluateConfig
 from fmrifm.data.store import Store
 from fmrifm.data.windows import Windows
 from fmrifm.evaluation.baselines import Connectomes, connectome_features, connectomes, tabular_predictions
-from fmrifm.evaluation.crossval import fit_folds, learns_by_gradient
+from fmrifm.evaluation.crossval import fit_folds
 from fmrifm.evaluation.networks import from_scratch, untrained
 from fmrifm.evaluation.probe import scan_summaries
 from fmrifm.evaluation.readout import pooled_features, predict_folds
@@ -25,7 +25,7 @@ def network_features(
     pretrained: Pretrained, store: Store, scans: pd.DataFrame, config: EvaluateConfig
 ) -> FoldFeatures | None:
     """Features of a frozen encoder; none where encoder or pooling learn by gradient, so that each fold has its own."""
-    if learns_by_gradient(config):
+    if config.by_gradient:
         return None
     classifier = ScanClassifier(pretrained.model, config.pooling, config.connectivity)
     windows = Windows(store, scans["scan"].tolist(), pretrained.tokens.window_volumes)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fmrifm.config import EncoderMode, FinetuneConfig, OptimConfig
 from fmrifm.data.store import Store
@@ -29,16 +29,12 @@ from fmrifm.model.heads import ScanClassifier
 from fmrifm.training.checkpoint import Pretrained
 from fmrifm.training.classifiers import FittedFold
 from fmrifm.training.finetune import WATCHED, FinetuneModule, LabelledScans, choose_trained
+from fmrifm.training.recurrent import RecurrentModule, WholeScans, padded, summarised_scans
 from fmrifm.training.trainer import make_trainer
 
 _SCANS_A_STEP = 4
 _LR: dict[EncoderMode, float] = {"frozen": 1e-3, "full": 1e-4, "lora": 1e-3}
 """Peak learning rates: pretrained weights should move little, new ones have to get somewhere."""
-
-
-def learns_by_gradient(config: FinetuneConfig) -> bool:
-    """Whether more than the linear classifier is fitted."""
-    return config.encoder != "frozen" or config.pooling == "attention"
 
 
 def fit_folds(
@@ -66,7 +62,7 @@ def fit_folds(
     for number, fold in enumerate(folds):
         _, test = sides(scans, fold)
         held_out = summaries[test]
-        if learns_by_gradient(config):
+        if config.by_gradient:
             classifier, cut = _trained(start, summaries, windows, scans, fold, config, logs / f"fold-{number}")
             held_out = scan_summaries(classifier, windows, test.tolist())
         else:
@@ -112,21 +108,47 @@ def _trained(
     label = scans["label"].to_numpy(np.int64)
     generator = torch.Generator().manual_seed(config.seed)
     choose_trained(classifier, config.encoder, config.lora_rank, generator)
+    optim = OptimConfig(lr=config.lr or _LR[config.encoder], batch_size=_SCANS_A_STEP)
+    count = np.bincount(label[train], minlength=int(label.max()) + 1)
+    module = _module(classifier.train(), optim, count, config)
     loaders = (
         DataLoader(
-            LabelledScans(windows.part(part.tolist()), label[part], rng),
+            _data(summaries[part], windows.part(part.tolist()), label[part], rng, config),
             batch_size=_SCANS_A_STEP,
             shuffle=rng is not None,
             generator=generator,
+            collate_fn=padded if config.pooling == "recurrent" else default_collate,
         )
         for part, rng in ((train, np.random.default_rng(config.seed)), (watched, None))
     )
-    optim = OptimConfig(lr=config.lr or _LR[config.encoder], batch_size=_SCANS_A_STEP)
-    count = np.bincount(label[train], minlength=int(label.max()) + 1)
-    _fit(FinetuneModule(classifier.train(), optim, count), *loaders, config=config, logs=logs)
+    _fit(module, *loaders, config=config, logs=logs)
     if config.threshold == "half":
         return classifier, 0.5
     return classifier, threshold(label[watched], _probability(classifier, scan_summaries(classifier, windows, watched)))
+
+
+def _module(
+    classifier: ScanClassifier, optim: OptimConfig, count: NDArray[np.int64], config: FinetuneConfig
+) -> FinetuneModule:
+    if config.pooling != "recurrent":
+        return FinetuneModule(classifier, optim, count)
+    summarised = config.encoder == "frozen"
+    return RecurrentModule(
+        classifier, optim, count, credit=config.credit, horizon=config.horizon, summarised=summarised
+    )
+
+
+def _data(
+    summaries: Tensor,
+    windows: Windows,
+    label: NDArray[np.int64],
+    rng: np.random.Generator | None,
+    config: FinetuneConfig,
+) -> Dataset[Any]:
+    """What a network learns from: some windows of each scan, or, where it is recurrent, all of them in order."""
+    if config.pooling != "recurrent":
+        return LabelledScans(windows, label, rng)
+    return summarised_scans(summaries, windows, label) if config.encoder == "frozen" else WholeScans(windows, label)
 
 
 def _fit(

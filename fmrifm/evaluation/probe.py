@@ -34,7 +34,7 @@ def scan_summaries(classifier: ScanClassifier, windows: Windows, scans: Iterable
     for scan in scans:
         signal, tr_s = scan_windows(windows, scan)
         rows.append(classifier.summaries(signal.to(device), tr_s.to(device)).cpu())
-    return torch.cat(rows)
+    return classifier.pooling.collect(rows)
 
 
 @torch.no_grad()

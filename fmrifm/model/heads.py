@@ -11,6 +11,7 @@ from fmrifm.config import Connectivity, PoolingKind
 from fmrifm.model.connectivity import CONNECTIVITY
 from fmrifm.model.mae import MaskedAutoencoder
 from fmrifm.model.pooling import AttentionPooling, MeanPooling, Pooling
+from fmrifm.model.recurrent import RecurrentPooling
 from fmrifm.model.tokens import Tokenizer
 
 
@@ -90,6 +91,11 @@ class ScanClassifier(nn.Module):
         self.linear.bias.copy_(bias)
 
 
+def class_logits(said: Tensor) -> Tensor:
+    """Logits of every class, shape (S, C), by what the linear layer says: of two classes label 0 has a logit of 0."""
+    return torch.cat([torch.zeros_like(said), said], dim=-1) if said.shape[-1] == 1 else said
+
+
 def with_signal(coefficients: Tensor) -> Tensor:
     """Tell which tokens have any signal: coefficients (..., N, M, p) to (..., N), True there."""
     return (coefficients != 0).any(dim=-1).any(dim=-1)
@@ -99,4 +105,6 @@ def build_pooling(kind: PoolingKind, connectivity: Connectivity, tokenizer: Toke
     """Return the pooling of that name; `connectivity` says which one of second order."""
     if kind == "connectivity":
         return CONNECTIVITY[connectivity](tokenizer)
+    if kind == "recurrent":
+        return RecurrentPooling(tokenizer)
     return MeanPooling(width) if kind == "mean" else AttentionPooling(width)

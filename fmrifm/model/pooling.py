@@ -24,6 +24,10 @@ class Pooling(nn.Module):
         """Features (S, n, N, W) to one summary a scan, shape (S, ...)."""
         raise NotImplementedError
 
+    def collect(self, summaries: list[Tensor]) -> Tensor:
+        """Summaries of single scans (1, ...) as one tensor (S, ...)."""
+        return torch.cat(summaries)
+
     def fit(self, summaries: Tensor) -> None:
         """Learn from the summaries of training scans; most poolings have nothing to learn from them."""
 

@@ -14,11 +14,10 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from fmrifm.cerebellum.credit import Credit
 from fmrifm.cerebellum.drawing import Learnt, Variant, movements, train
 from fmrifm.cerebellum.recall import digits, order
 from fmrifm.cerebellum.recall import train as train_recall
-from fmrifm.config import CerebellumConfig
+from fmrifm.config import CerebellumConfig, Credit
 from fmrifm.report.svg import FIRST, INK, MUTED, SECOND, STYLE
 
 ALONE, WITH = "cortex alone, T = 1", "with cerebellum, T = 1"

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, default_collate
 
 from fmrifm.config import EncoderMode, OptimConfig
 from fmrifm.data.windows import Place, Windows
-from fmrifm.model.heads import ScanClassifier
+from fmrifm.model.heads import ScanClassifier, class_logits
 from fmrifm.model.lora import add_lora
 from fmrifm.training.optim import adamw
 
@@ -106,11 +106,11 @@ class FinetuneModule(L.LightningModule):
 
     def _loss(self, batch: LabelledBatch) -> Tensor:
         signal, tr_s, label = batch
-        logits = self.classifier(signal, tr_s)
-        if logits.shape[-1] == 1:  # as two logits, one of them 0: one formula for any number of classes
-            logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
-        weight = self.class_weight[label]
-        return (cross_entropy(logits, label, reduction="none") * weight).mean()
+        lost = cross_entropy(class_logits(self._said(signal, tr_s)), label, reduction="none")
+        return (lost * self.class_weight[label]).mean()
+
+    def _said(self, signal: Tensor, tr_s: Tensor) -> Tensor:
+        return self.classifier(signal, tr_s)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the fold's steps."""

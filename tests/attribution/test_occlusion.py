@@ -46,7 +46,11 @@ def shake(classifier: ScanClassifier) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pooling", "kind"), [("connectivity", "regions"), ("mean", "regions"), ("attention", "regions"), ("mean", "grid")]
+    ("pooling", "kind"),
+    [
+        *((pooling, "regions") for pooling in ("connectivity", "mean", "attention", "recurrent")),
+        ("mean", "grid"),
+    ],
 )
 def test_scores_are_what_the_log_odds_lose_when_the_voxels_are_silenced(
     pooling: str, kind: str, pretrained: Pretrained, scan: Scan, store: Store
@@ -56,6 +60,7 @@ def test_scores_are_what_the_log_odds_lose_when_the_voxels_are_silenced(
     classifier = ScanClassifier(model, pooling)
     shake(classifier)
     with torch.no_grad():
+        classifier.pooling.fit(classifier.summaries(*scan))
         whole = classifier(*scan).item()
     expected = [whole - without(value, classifier, scan, store) for value in REGIONS]
     scores = region_occlusion(classifier, *scan)[0]

@@ -4,18 +4,27 @@ import pytest
 import torch
 from torch import nn
 
-from fmrifm.cerebellum import credit as credits_module
 from fmrifm.cerebellum.credit import ScanHead, scan_backward
 from fmrifm.cerebellum.synthesiser import Synthesiser
+from fmrifm.model.recurrent import Recurrence
+
+
+class Encoder(nn.Sequential):
+    """3D frames (B, T, 1, x, y, z) to embeddings (B, T, E)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(2), nn.Flatten(), nn.Linear(32, width)
+        )
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return super().forward(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
 def networks(width: int = 6) -> tuple[nn.Module, ScanHead]:
     """A small encoder of 3D frames and a head."""
     torch.manual_seed(0)
-    encoder = nn.Sequential(
-        nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool3d(2), nn.Flatten(), nn.Linear(32, width)
-    )
-    return encoder, ScanHead(width, 5)
+    return Encoder(width), ScanHead(Recurrence(width, 5), nn.Linear(5, 2))
 
 
 @pytest.fixture
@@ -46,14 +55,14 @@ def test_gradient_caching_gives_the_full_gradient(scans):
     assert_close(ours, theirs, 1e-5)
 
 
-def test_a_synthesiser_that_knows_the_future_gives_the_full_gradient(scans, monkeypatch):
+def test_a_synthesiser_that_knows_the_future_gives_the_full_gradient(scans):
     """The true gradient at each boundary in place of what it says."""
     encoder, head = networks()
     frames, there, label = scans
-    states = [head.start(3)]
+    states = [head.recurrence.start(3)]
     for first in range(0, 13, 4):
         span = slice(first, first + 4)
-        states.append(head.step(credits_module.embedded(encoder, frames[:, span]), states[-1], there[:, span]))
+        states.append(head.recurrence.step(encoder(frames[:, span]), states[-1], there[:, span]))
     for state in states[1:]:
         state.retain_grad()
     nn.functional.cross_entropy(head(states[-1]), label).backward()
@@ -99,6 +108,24 @@ def test_a_frame_that_is_not_there_says_nothing(scans, credit):
     theirs, before = gradients(scans, credit, **options)
     assert loss == before
     assert_close(ours, theirs, 1e-6)
+
+
+def test_an_encoder_with_nothing_to_learn_is_left_alone(scans):
+    """The head's gradient is the same as beside one that learns."""
+    for credit in ("full", "gradcache", "tbptt", "tbptt_dense"):
+        encoder, head = networks()
+        scan_backward(encoder.requires_grad_(False), head, *scans, credit, horizon=4)
+        theirs, _ = gradients(scans, credit)
+        for name, parameter in head.named_parameters("head"):
+            assert torch.equal(parameter.grad, theirs[name])
+
+
+@pytest.mark.parametrize("credit", ["full", "gradcache", "tbptt", "tbptt_dense"])
+def test_a_scan_that_weighs_nothing_gives_no_credit(credit, scans):
+    frames, there, label = scans
+    ours, _ = gradients(scans, credit, weight=torch.tensor([1.5, 0.0, 0.0]))
+    theirs, _ = gradients((frames[:1], there[:1], label[:1]), credit)
+    assert_close(ours, {name: 1.5 / 3 * gradient for name, gradient in theirs.items()}, 1e-5)
 
 
 def saved(credit: str, frames: int) -> int:

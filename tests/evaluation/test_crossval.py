@@ -74,6 +74,7 @@ def test_a_frozen_encoder_predicts_as_the_pipeline_does_on_its_features(
     [
         *((encoder, "connectivity", "correlation") for encoder in MODES),
         *((encoder, "attention", "correlation") for encoder in MODES),
+        *((encoder, "recurrent", "correlation") for encoder in MODES),
         *((encoder, "connectivity", "tangent") for encoder in MODES),
     ],
 )
@@ -101,7 +102,7 @@ def fitted_weights(
     return next(fit_folds(pretrained, store, scans, [fold], config, logs))[0].classifier.state_dict()
 
 
-@pytest.mark.parametrize("pooling", ["connectivity", "attention"])
+@pytest.mark.parametrize("pooling", ["connectivity", "attention", "recurrent"])
 @pytest.mark.parametrize("encoder", MODES)
 def test_neither_labels_nor_scans_of_the_tested_reach_the_model(
     encoder: str, pooling: str, pretrained: Pretrained, store: Store, scans: pd.DataFrame, tmp_path: Path
@@ -188,7 +189,7 @@ def test_training_goes_back_to_the_pass_that_predicts_an_inner_fold_best(
 
 
 @pytest.mark.parametrize("encoder", MODES)
-@pytest.mark.parametrize("pooling", ["connectivity", "attention"])
+@pytest.mark.parametrize("pooling", ["connectivity", "attention", "recurrent"])
 def test_what_a_mode_trains_moves_and_each_fold_starts_anew(
     encoder: str, pooling: str, pretrained: Pretrained, store: Store, scans: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -204,7 +205,8 @@ def test_what_a_mode_trains_moves_and_each_fold_starts_anew(
         assert not model.training
     if encoder != "frozen":
         assert not torch.equal(*(model.encoder.blocks[0].attn.to_v.weight for model in models))
-    queries = [getattr(fold.classifier.pooling, "query", None) for fold, _ in folds]
-    assert all((query is None) == (pooling == "connectivity") for query in queries)
-    assert all(query is None or query.any() for query in queries)
+    poolings = [dict(fold.classifier.pooling.named_parameters()) for fold, _ in folds]
+    assert all(bool(weights) == (pooling != "connectivity") for weights in poolings)
+    assert all(weights["query"].any() for weights in poolings if pooling == "attention")
+    assert not any(torch.equal(weight, poolings[1][name]) for name, weight in poolings[0].items())
     assert all(torch.equal(tensor, before[name]) for name, tensor in pretrained.model.state_dict().items())

@@ -5,6 +5,7 @@ import torch
 from fmrifm.model.connectivity import ConnectivityPooling, LogEuclideanPooling, TangentPooling
 from fmrifm.model.heads import ScanClassifier
 from fmrifm.model.pooling import AttentionPooling, MeanPooling
+from fmrifm.model.recurrent import RecurrentPooling
 
 TR_S = torch.tensor([2.0, 1.5])
 POOLINGS = [
@@ -13,14 +14,18 @@ POOLINGS = [
     ("connectivity", "log_euclidean", LogEuclideanPooling),
     ("mean", "correlation", MeanPooling),
     ("attention", "correlation", AttentionPooling),
+    ("recurrent", "correlation", RecurrentPooling),
 ]
 
 
 @pytest.fixture(params=POOLINGS, ids=lambda pooling: pooling[2].__name__)
-def classifier(request, model) -> ScanClassifier:
+def classifier(request, model, labels) -> ScanClassifier:
     pooling, connectivity, kind = request.param
     classifier = ScanClassifier(model, pooling, connectivity).eval()
     assert type(classifier.pooling) is kind
+    if kind is RecurrentPooling:  # it sees nothing before it is fitted
+        others = torch.randn(3, 2, 6, len(labels), generator=torch.Generator().manual_seed(5))
+        classifier.pooling.fit(classifier.summaries(others, torch.tensor([2.0, 1.5, 2.5])))
     return classifier
 
 
@@ -70,8 +75,9 @@ def test_a_batch_of_scans_is_scored_as_each_scan_alone(classifier, scans):
 
 
 @torch.no_grad()
-def test_the_order_of_windows_does_not_matter(classifier, scans):
-    assert torch.allclose(classifier(scans, TR_S), classifier(scans[:, [1, 2, 0]], TR_S), atol=1e-5)
+def test_the_order_of_windows_matters_to_recurrent_pooling_alone(classifier, scans):
+    same = torch.allclose(classifier(scans, TR_S), classifier(scans[:, [1, 2, 0]], TR_S), atol=1e-5)
+    assert same != isinstance(classifier.pooling, RecurrentPooling)
 
 
 def test_the_head_learns_and_so_does_the_encoder(classifier, scans):

@@ -84,7 +84,10 @@ def test_the_saved_classifiers_make_the_saved_predictions(fully_finetuned_run, s
 @pytest.mark.parametrize("encoder", get_args(EncoderMode))
 @pytest.mark.parametrize(
     ("pooling", "connectivity"),
-    [("mean", "correlation"), ("attention", "correlation"), *(("connectivity", kind) for kind in CONNECTIVITY)],
+    [
+        *((pooling, "correlation") for pooling in ("mean", "attention", "recurrent")),
+        *(("connectivity", kind) for kind in CONNECTIVITY),
+    ],
 )
 def test_every_pooling_runs_on_every_kind_of_encoder_and_can_be_loaded(
     encoder, pooling, connectivity, on_runs, store_path, tmp_path, capsys

@@ -43,6 +43,7 @@ def fitted(number: int, pretrained, config: FinetuneConfig | None = None) -> Fit
     [
         ("mean", "correlation"),
         ("attention", "correlation"),
+        ("recurrent", "correlation"),
         ("connectivity", "correlation"),
         ("connectivity", "tangent"),
         ("connectivity", "log_euclidean"),
