@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent))
-from table import Figures, parser, show
+from table import Figures, interval, mean, minus, parser, show
 
 from fmrifm.config import EvaluateConfig
 from fmrifm.data.store import Store
 from fmrifm.evaluation.contestants import network_features, store_connectomes
 from fmrifm.evaluation.labels import labelled_scans
-from fmrifm.evaluation.metrics import Statistic, bootstrap, by_subject, metric_statistics
+from fmrifm.evaluation.metrics import Statistic, by_subject, metric_statistics
 from fmrifm.evaluation.readout import fixed_features, predict_folds
 from fmrifm.evaluation.splits import FoldFeatures, make_folds
 from fmrifm.recipes import fill
@@ -30,7 +30,6 @@ from fmrifm.stages.pretrain import pretrain
 from fmrifm.training.checkpoint import load_pretrained
 
 OBJECTIVES = ("mask", "next", "mask+next")
-RESAMPLES = 1000
 
 
 def main() -> None:
@@ -80,22 +79,6 @@ def auc(features: FoldFeatures | None, scans: pd.DataFrame, seed: int) -> Statis
     assert features is not None
     config = EvaluateConfig(store="", checkpoint="", out="", seed=seed)
     return metric_statistics(by_subject(predict_folds(features, scans, make_folds(scans, config), config)))["auc"]
-
-
-def mean(statistics: list[Statistic]) -> Statistic:
-    """Mean over seeds of the same subjects."""
-    return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
-
-
-def minus(ours: Statistic, theirs: Statistic) -> Statistic:
-    """Difference of two scores of the same subjects."""
-    return lambda weights: ours(weights) - theirs(weights)
-
-
-def interval(name: str, statistic: Statistic, n: int, rng: np.random.Generator) -> Figures:
-    """A value with the ends of its 95 % interval."""
-    score = bootstrap(statistic, n, RESAMPLES, rng)
-    return {name: score.value, f"{name}, from": score.ci_low, f"{name}, to": score.ci_high}
 
 
 if __name__ == "__main__":

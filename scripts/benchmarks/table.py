@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: a clock, and figures as a table for people or one JSON object."""
+"""What the benchmark scripts share: a clock, intervals over subjects, and figures as a table or one JSON object."""
 
 import argparse
 import json
@@ -7,7 +7,12 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
+from fmrifm.evaluation.metrics import Statistic, bootstrap
+
 Figures = dict[str, float]
+_RESAMPLES = 1000
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -26,6 +31,22 @@ def medians_ms(calls: Mapping[str, Callable[[], object]], repeats: int) -> Figur
             call()
             times[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def mean(statistics: list[Statistic]) -> Statistic:
+    """Mean over seeds of the same subjects."""
+    return lambda weights: np.mean([statistic(weights) for statistic in statistics], axis=0)
+
+
+def minus(ours: Statistic, theirs: Statistic) -> Statistic:
+    """Difference of two scores of the same subjects."""
+    return lambda weights: ours(weights) - theirs(weights)
+
+
+def interval(name: str, statistic: Statistic, n: int, rng: np.random.Generator) -> Figures:
+    """A value with the ends of its 95 % interval."""
+    score = bootstrap(statistic, n, _RESAMPLES, rng)
+    return {name: score.value, f"{name}, from": score.ci_low, f"{name}, to": score.ci_high}
 
 
 def show(figures: Figures, ratios: Figures, as_json: bool) -> None:
