@@ -1,6 +1,6 @@
 """What predictors of the next frame are worth on synthetic scans whose best prediction is known, against their bars.
 
-    python scripts/benchmarks/predict.py [--seeds 3] [--parts linear noise rollout surprise regimes] [--json]
+    python scripts/benchmarks/predict.py [--seeds 3] [--parts linear memory noise rollout surprise regimes] [--json]
     python scripts/benchmarks/predict.py --parts real --bold run.nii.gz --atlas AAL3v1_2mm.nii.gz
 
 Scans: 150 of a first-order network of 40 parcels seen through the haemodynamic response and noise (TR 2 s, 200 frames;
@@ -77,10 +77,10 @@ def taught(predictor: Predictor, train: Tensor, seed: int) -> Predictor:
     return fit(predictor, train, torch.Generator().manual_seed(seed), epochs=2, lr=1e-4, batch=8)
 
 
-def data(seed: int) -> tuple[Tensor, Tensor, np.random.Generator]:
+def data(seed: int, radius: float = 0.95, noise: float = 0.3) -> tuple[Tensor, Tensor, np.random.Generator]:
     """Scans to learn from, scans to test on, and the generator they came from."""
     rng = np.random.default_rng(seed)
-    x = torch.from_numpy(linear_scans(network(PARCELS, rng), SCANS, FRAMES, rng))
+    x = torch.from_numpy(linear_scans(network(PARCELS, rng, radius), SCANS, FRAMES, rng, noise=noise))
     return x[:LEARNT], x[LEARNT:], rng
 
 
@@ -97,6 +97,19 @@ def linear(seed: int) -> Figures:
     return found | {"cerebellum with one lag": explained(one, test)}
 
 
+def memory(seed: int) -> Figures:
+    """What the cerebellum loses without memory, by the spectral radius of the network and the noise in a frame."""
+    found = {}
+    for radius, noise in ((0.95, 1.0), (0.95, 0.1), (0.6, 0.1), (0.3, 0.1)):
+        train, test, _ = data(seed, radius, noise)
+        many, one = (
+            explained(fit(CerebellarPredictor(PARCELS, lags), train, torch.Generator().manual_seed(seed)), test)
+            for lags in (LAGS, 1)
+        )
+        found |= {f"radius {radius}, noise {noise}": many, f"radius {radius}, noise {noise}, one lag": one}
+    return found
+
+
 def noise(seed: int) -> Figures:
     """R2 on white noise: 0 but for chance."""
     drawn = torch.randn(SCANS, FRAMES, PARCELS, generator=torch.Generator().manual_seed(seed))
@@ -111,7 +124,7 @@ def rollouts(seed: int) -> Figures:
     context, real = test[:, :32], test[:, 32:]
     made = rollout(predictor, context, 168, noise=True, generator=torch.Generator().manual_seed(seed))
     still = rollout(predictor, context, 168, noise=False)
-    lags = [abs(memory(made, lag) - memory(real, lag)) for lag in (1, 2, 3)]
+    lags = [abs(autocorrelation(made, lag) - autocorrelation(real, lag)) for lag in (1, 2, 3)]
     return {
         "variance over real": float(made.var() / real.var()),
         "variance without noise, frames 61 on": float(still[:, 60:].var()),
@@ -121,7 +134,7 @@ def rollouts(seed: int) -> Figures:
     }
 
 
-def memory(x: Tensor, lag: int) -> float:
+def autocorrelation(x: Tensor, lag: int) -> float:
     """Mean autocorrelation of parcels at a lag."""
     x = x - x.mean(dim=1, keepdim=True)
     return float(((x[:, lag:] * x[:, :-lag]).sum(dim=1) / x.square().sum(dim=1)).mean())
@@ -210,7 +223,7 @@ def of_volumes(predictor: Predictor, test: Tensor, memory: int) -> np.ndarray:
 
 
 PARTS: dict[str, Callable[[int], Figures]] = {
-    "linear": linear, "noise": noise, "rollout": rollouts, "surprise": pulses, "regimes": regimes,
+    "linear": linear, "memory": memory, "noise": noise, "rollout": rollouts, "surprise": pulses, "regimes": regimes,
     "real": real,
 }  # fmt: skip
 
