@@ -34,8 +34,13 @@ def ahead(predictor: Predictor, x: Tensor, horizon: int, memory: int = 32) -> tu
 
 def errors(predictor: Predictor, x: Tensor, horizon: int, memory: int = 32) -> Tensor:
     """Mean squared error of each scan at a horizon, shape (B,)."""
+    return frame_errors(predictor, x, horizon, memory).mean(dim=1)
+
+
+def frame_errors(predictor: Predictor, x: Tensor, horizon: int, memory: int = 32) -> Tensor:
+    """Mean squared error of each frame that `ahead` predicts, shape (B, T - memory - horizon + 1)."""
     predicted, actual = ahead(predictor, x, horizon, memory)
-    return (predicted - actual).square().mean(dim=(1, 2))
+    return (predicted - actual).square().mean(dim=2)
 
 
 def skill(

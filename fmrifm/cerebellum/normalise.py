@@ -23,8 +23,14 @@ def by_training(x: Tensor, train: Tensor) -> Tensor:
 
 def by_context(x: Tensor, frames: int) -> Tensor:
     """z-score each scan by its first frames, which are then no targets: (B, T, P) of any unit."""
+    mean, deviation = context_scale(x, frames)
+    return (x - mean) / deviation
+
+
+def context_scale(x: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each scan over its first frames: (B, T, P) to (B, 1, P) each."""
     first = x[:, :frames]
-    return (x - first.mean(dim=1, keepdim=True)) / first.std(dim=1, keepdim=True).clamp(min=1e-6)
+    return first.mean(dim=1, keepdim=True), first.std(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def predictability(x: Tensor) -> float:

@@ -15,7 +15,8 @@ class PredictConfig:
     store: str
     """Store of scans that were not band-passed."""
     checkpoint: str
-    """Run folder of `fmrifm pretrain`, or one of its checkpoints: its regions are predicted."""
+    """Run folder of `fmrifm pretrain`, or one of its checkpoints: its regions are predicted, and by its own head, too,
+    where its objective was `next` or `mask+next`."""
     out: str
     """Run folder to write."""
     circuits: tuple[Circuit, ...] = get_args(Circuit)

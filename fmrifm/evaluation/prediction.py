@@ -12,13 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fmrifm.cerebellum.forecast import errors
+from fmrifm.cerebellum.forecast import errors, frame_errors
 from fmrifm.cerebellum.learning import fit
 from fmrifm.cerebellum.predictors import AttentionPredictor, CerebellarPredictor, Predictor, width_for
 from fmrifm.cerebellum.references import Persistence, autoregression, vector_autoregression
 from fmrifm.config import Circuit
+from fmrifm.evaluation.foresight import RegionForecasts
 from fmrifm.evaluation.metrics import skill
 
+_COLUMNS = ["circuit", "reference", "horizon", "skill", "ci_low", "ci_high", "n"]
 HORIZONS = (1, 2, 3)
 """Volumes ahead: beyond some ten seconds point forecasts of BOLD are worth nothing."""
 
@@ -76,11 +78,38 @@ def skill_table(
     for horizon in HORIZONS:
         error = {name: _by_subject(errors(model, test, horizon, context), subject) for name, model in models.items()}
         for name in models:
-            for rival in rivals:
-                if name != rival:
-                    score = skill(error[name], error[rival], resamples, rng)
-                    rows.append([name, rival, horizon, score.value, score.ci_low, score.ci_high, score.n])
-    return pd.DataFrame(rows, columns=["circuit", "reference", "horizon", "skill", "ci_low", "ci_high", "n"])
+            others = {rival: error[rival] for rival in rivals if rival != name}
+            rows += _rows(name, error[name], others, horizon, resamples, rng)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def forecast_table(
+    forecasts: RegionForecasts, rivals: Mapping[str, Predictor], test: Tensor,
+    subject: Sequence[str] | NDArray[Any], context: int, resamples: int, rng: np.random.Generator,
+) -> pd.DataFrame:  # fmt: skip
+    """The same of a pretrained model's forecasts, over the references on the same volumes."""
+    rows = []
+    for horizon in range(1, forecasts.x.shape[2] + 1):
+        actual = test[:, forecasts.origin + horizon]
+        ours = (forecasts.x[:, :, horizon - 1] - actual).square().mean(dim=(1, 2))
+        others = {
+            name: _by_subject(
+                frame_errors(model, test, horizon, context)[:, forecasts.origin - (context - 1)].mean(dim=1), subject
+            )
+            for name, model in rivals.items()
+        }
+        rows += _rows("pretrained", _by_subject(ours, subject), others, horizon, resamples, rng)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _rows(
+    name: str, error: NDArray[np.float64], others: Mapping[str, NDArray[np.float64]], horizon: int, resamples: int,
+    rng: np.random.Generator,
+) -> list[list[Any]]:  # fmt: skip
+    scores = {rival: skill(error, theirs, resamples, rng) for rival, theirs in others.items()}
+    return [
+        [name, rival, horizon, score.value, score.ci_low, score.ci_high, score.n] for rival, score in scores.items()
+    ]
 
 
 def _by_subject(error: Tensor, subject: Sequence[str] | NDArray[Any]) -> NDArray[np.float64]:

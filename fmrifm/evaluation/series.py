@@ -6,6 +6,7 @@ Axes: S scans, n stretches, T volumes, R regions, V brain voxels.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fmrifm.cerebellum.normalise import by_context
+from fmrifm.cerebellum.normalise import by_context, context_scale
 from fmrifm.data.store import Store
 from fmrifm.errors import DataError
 
 COVERED = 0.5
 """Least share of a region's voxels that every scan must cover for the region to be predicted."""
 _LEAST_TARGETS = 20
+
+
+class Scale(NamedTuple):
+    """Mean and deviation of each region over the first volumes of each stretch, shape (n, 1, R) each."""
+
+    mean: Tensor
+    deviation: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +41,10 @@ class Stretches:
     doi:10.1016/j.neuroimage.2011.10.018), shape (n, T). Stores keep no displacement by volume: it stands for motion."""
     scan: NDArray[np.intp]
     """Position of each stretch's scan in the list of scans, shape (n,)."""
+    start: NDArray[np.intp]
+    """First volume of each stretch in its scan, shape (n,)."""
+    scale: Scale
+    """What brought region means, in BOLD, to the scale of `x`."""
     coverage: NDArray[np.float64]
     """Share of each region that each scan covers, shape (S, R')."""
     kept: NDArray[np.bool_]
@@ -59,7 +71,7 @@ def stretches(store: Store, scans: pd.DataFrame, region_of_voxel: NDArray[np.int
             f"{context + _LEAST_TARGETS}. Lower --context, or prepare the store without it."
         )
     regions = int(region_of_voxel.max())  # voxels without a region have the last number
-    parts, changes, owner, coverage = [], [], [], []
+    parts, changes, owner, begins, coverage = [], [], [], [], []
     for number, (key, segments) in enumerate(zip(scans["scan"], scans["segments"], strict=True)):
         series, change, covered = _region_means(store, key, region_of_voxel, regions)
         coverage.append(covered)
@@ -67,11 +79,20 @@ def stretches(store: Store, scans: pd.DataFrame, region_of_voxel: NDArray[np.int
             parts.append(series[start : start + shortest])
             changes.append(change[start : start + shortest])
             owner.append(number)
+            begins.append(start)
     kept = np.all(np.array(coverage) >= COVERED, axis=0)
     if not kept.any():
         raise DataError(f"{store.path}: no region is covered by every scan. Leave out scans with little coverage.")
-    x = by_context(torch.from_numpy(np.stack(parts)[:, :, kept]), context).float()
-    return Stretches(x, np.stack(changes), np.array(owner, dtype=np.intp), np.array(coverage), kept)
+    bold = torch.from_numpy(np.stack(parts)[:, :, kept])
+    return Stretches(
+        x=by_context(bold, context).float(),
+        change=np.stack(changes),
+        scan=np.array(owner, dtype=np.intp),
+        start=np.array(begins, dtype=np.intp),
+        scale=Scale(*context_scale(bold, context)),
+        coverage=np.array(coverage),
+        kept=kept,
+    )
 
 
 def _starts(segments: Sequence[int], length: int) -> list[int]:
@@ -90,11 +111,17 @@ def _region_means(
     """Mean BOLD of each region over time (T, R'), change of the volumes (T,), and coverage (R',)."""
     signal, mean, deviation = store.window(key), store.mean(key), store.deviation(key)
     covered = deviation > 0
+    averaging = averages(covered, region_of_voxel, regions)
+    voxels = np.bincount(region_of_voxel, minlength=regions + 1)[:regions]
+    count = (averaging > 0).sum(axis=1)
+    bold = (signal * deviation + mean) @ averaging.T
+    steps = np.sqrt(np.square(np.diff(signal[:, covered], axis=0)).mean(axis=1))
+    return bold, np.concatenate([[np.nan], steps]), count / np.maximum(voxels, 1)
+
+
+def averages(covered: NDArray[np.bool_], region_of_voxel: NDArray[np.int64], regions: int) -> NDArray[np.float64]:
+    """Weights (R', V) that take the mean of each region's covered voxels; 0 for a region without any."""
     of_region = np.zeros((regions, len(covered)))
     inside = covered & (region_of_voxel < regions)
     of_region[region_of_voxel[inside], np.flatnonzero(inside)] = 1
-    voxels = np.bincount(region_of_voxel, minlength=regions + 1)[:regions]
-    count = of_region.sum(axis=1)
-    bold = (signal * deviation + mean) @ (of_region / np.maximum(count, 1)[:, None]).T
-    steps = np.sqrt(np.square(np.diff(signal[:, covered], axis=0)).mean(axis=1))
-    return bold, np.concatenate([[np.nan], steps]), count / np.maximum(voxels, 1)
+    return np.asarray(of_region / np.maximum(of_region.sum(axis=1, keepdims=True), 1))

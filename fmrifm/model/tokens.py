@@ -92,9 +92,12 @@ class Tokenizer(nn.Module):
 
     def join(self, tokens: Tensor) -> Tensor:
         """Put tokens back: (B, N, P, p) to (B, t, V), 0 outside the pool. The inverse of `split`."""
-        values = tokens.unflatten(1, (self.patches, -1)).permute(0, 1, 4, 2, 3).flatten(1, 2)
-        signal = values.new_zeros(*values.shape[:2], self.voxels)
-        signal[:, :, self.voxel[self.valid]] = values[..., self.valid]
+        return self.paint(tokens.unflatten(1, (self.patches, -1)).permute(0, 1, 4, 2, 3).flatten(1, 2))
+
+    def paint(self, chunks: Tensor) -> Tensor:
+        """Put values of all chunks at their voxels: (B, t, K, P) to (B, t, V), 0 outside the pool."""
+        signal = chunks.new_zeros(*chunks.shape[:2], self.voxels)
+        signal[:, :, self.voxel[self.valid]] = chunks[..., self.valid]
         return signal
 
     def project(self, tokens: Tensor) -> Tensor:

@@ -25,8 +25,9 @@ CIRCUITS = {
     "cerebellum": "cerebellum",
     "recurrent": "recurrent cerebellum",
     "attention": "attention",
+    "pretrained": "pretrained model",
 }
-_STYLES = ((FIRST, "o", "-"), (SECOND, "s", (0, (4, 3))), (INK, "^", ":"))
+_STYLES = ((FIRST, "o", "-"), (SECOND, "s", (0, (4, 3))), (INK, "^", ":"), (MUTED, "D", (0, (1, 1))))
 _TITLE_WIDTH = 20
 _MEANING = (
     "Skill is 1 − error / error of the reference, on region means of subjects that were not learnt from; above 0 the "

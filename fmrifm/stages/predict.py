@@ -23,8 +23,9 @@ from fmrifm.cerebellum.surprise import surprise, without_motion
 from fmrifm.config import PredictConfig
 from fmrifm.data.store import Store
 from fmrifm.errors import DataError
+from fmrifm.evaluation.foresight import region_forecasts
 from fmrifm.evaluation.metrics import Score
-from fmrifm.evaluation.prediction import build, references, skill_table, teach
+from fmrifm.evaluation.prediction import build, forecast_table, references, skill_table, teach
 from fmrifm.evaluation.series import Stretches, stretches
 from fmrifm.stages.attribute import importance_image
 from fmrifm.stages.explanation import pool_regions
@@ -36,6 +37,8 @@ from fmrifm.training.datamodule import split_subjects
 
 def predict(config: PredictConfig) -> Path:
     """Teach the circuits, measure them on held-out subjects, and return the run folder.
+
+    A checkpoint that learnt to predict is measured too, by its own head, as `pretrained`.
 
     Raises:
         DataError: Scans are too short, or there are too few subjects.
@@ -61,7 +64,13 @@ def predict(config: PredictConfig) -> Path:
             made = build(name, train.shape[2], config.lags, config.granule, config.seed)
             circuits[name] = teach(made, train, config.context, config.epochs, config.seed)
         rng = generator_of(config.seed, 8)
-        table = skill_table(circuits, rivals, test, subject[is_held], config.context, config.bootstrap, rng)
+        measured = (rivals, test, subject[is_held], config.context, config.bootstrap, rng)
+        table = skill_table(circuits, *measured)
+        if pretrained.model.next is not None:
+            warnings += _known(console, pretrained, held)
+            places = np.flatnonzero(is_held).tolist()
+            forecasts = region_forecasts(pretrained.model, store, scans, found, places, config.context)
+            table = pd.concat([table, forecast_table(forecasts, *measured)], ignore_index=True)
         table.to_csv(run.path / "skill.tsv", sep="\t", index=False)
         run.write_metrics(_scores(table, config), baselines=_baselines(table, rivals), leakage=warnings)
         first = circuits[config.circuits[0]]
@@ -86,9 +95,21 @@ def _warn(
     return said
 
 
+def _known(console: Console, pretrained: Pretrained, held: list[str]) -> list[str]:
+    """Say how many of the held-out subjects the pretrained model has seen."""
+    if not (seen := set(held) & set(pretrained.subjects)):
+        return []
+    sentence = (
+        f"The checkpoint was pretrained on {len(seen)} of the {len(held)} held-out subjects: what its own head "
+        "predicts of them is no held-out skill. Predict scans of another cohort, or pretrain without them."
+    )
+    console.print(f"Warning: {sentence}")
+    return [sentence]
+
+
 def _scores(table: pd.DataFrame, config: PredictConfig) -> dict[str, Score]:
-    """Skill of the circuits, by `CIRCUIT_over_REFERENCE_hHORIZON`."""
-    return _named(table[table["circuit"].isin(config.circuits)])
+    """Skill of the circuits, and of the pretrained model, by `CIRCUIT_over_REFERENCE_hHORIZON`."""
+    return _named(table[table["circuit"].isin([*config.circuits, "pretrained"])])
 
 
 def _baselines(table: pd.DataFrame, rivals: dict[str, Predictor]) -> dict[str, dict[str, Score]]:

@@ -12,7 +12,7 @@ from fmrifm.data.store import Store
 from fmrifm.data.store_writer import StoreWriter
 from fmrifm.errors import DataError
 from fmrifm.stages.predict import predict
-from fmrifm.training.checkpoint import Pretrained, save_pretrained
+from fmrifm.training.checkpoint import Pretrained, build_model, save_pretrained
 
 SMALL = {"lags": 4, "granule": 40, "context": 10, "epochs": 1, "rollout_volumes": 7, "bootstrap": 50}
 
@@ -89,6 +89,25 @@ def test_filtered_scans_are_warned_of(
     run = predict(PredictConfig(store=str(path), checkpoint=str(checkpoint), out=str(tmp_path / "run"), **settings))
     assert "Filtered data" in " ".join(capsys.readouterr().err.split())
     assert json.loads((run / "metrics.json").read_text())["leakage"][0].startswith("Filtered data")
+
+
+def test_a_checkpoint_that_learnt_to_predict_is_measured_by_its_own_head(
+    pretrained: Pretrained, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    model = build_model(store.grid, store.atlas, pretrained.tokens, pretrained.sizes, "next").eval()
+    seen = tuple(f"s{number:02d}" for number in range(10))
+    own = replace(pretrained, model=model, objective="next", subjects=seen, mean=pretrained.mean.copy())
+    settings = {"store": str(moving(store, tmp_path / "store")), "out": str(tmp_path / "run"), **SMALL}
+    run = predict(PredictConfig(checkpoint=str(save_pretrained(tmp_path / "next", own)), **settings))
+    table = pd.read_csv(run / "skill.tsv", sep="\t")
+    ours = table[table["circuit"] == "pretrained"]
+    assert len(ours) == 3 * 3
+    metrics = json.loads((run / "metrics.json").read_text())
+    at_two = ours.query("horizon == 2 and reference == 'ar'")["skill"].item()
+    assert metrics["scores"]["pretrained_over_ar_h2"]["value"] == pytest.approx(at_two)
+    assert at_two < 0  # it has learnt nothing, and expects the mean
+    assert "pretrained on 2 of the 2 held-out subjects" in " ".join(capsys.readouterr().err.split())
+    assert "pretrained on 2 of the 2" in metrics["leakage"][0]
 
 
 def test_scans_too_short_are_refused(checkpoint: Path, store: Store, tmp_path: Path) -> None:
