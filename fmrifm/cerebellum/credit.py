@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from fmrifm.cerebellum.interfaces import BackwardInterface
 from fmrifm.cerebellum.saved import counted_bytes
 from fmrifm.cerebellum.synthesiser import Synthesiser
 from fmrifm.config import Credit
@@ -100,8 +101,8 @@ def scan_backward(
         elif credit == "tbptt_sg" and synthesiser is None:
             raise ValueError("tbptt_sg needs a synthesiser")
         else:
-            told = synthesiser if credit == "tbptt_sg" else None
-            loss = _truncated(encoder, head, frames, there, lost, spans, credit == "tbptt_dense", told, label, alpha)
+            interface = BackwardInterface(synthesiser, alpha) if synthesiser and credit == "tbptt_sg" else None
+            loss = _truncated(encoder, head, frames, there, lost, spans, credit == "tbptt_dense", interface, label)
     return CreditReport(loss, peak.bytes, len(spans))
 
 
@@ -140,10 +141,10 @@ def _cached(
 
 def _truncated(
     encoder: Encoder, head: ScanHead, frames: Tensor, there: Tensor, lost: Lost, spans: list[slice],
-    dense: bool, synthesiser: Synthesiser | None, label: Tensor, alpha: float,
+    dense: bool, interface: BackwardInterface | None, label: Tensor,
 ) -> float:  # fmt: skip
     """Stretch by stretch; the state crosses a boundary by its value alone."""
-    state, loss, scans = head.recurrence.start(len(frames)), 0.0, len(frames)
+    state, loss = head.recurrence.start(len(frames)), 0.0
     for span in spans:
         inside = state.detach().requires_grad_()
         state = head.recurrence.step(encoder(frames[:, span]), inside, there[:, span])
@@ -153,17 +154,15 @@ def _truncated(
             asked = lost(state)
             objective = objective + (asked / len(spans) if dense else asked)
             loss = float(asked.detach())
-        if synthesiser is not None and not is_last:  # after the last stretch there is no future to lose
-            with torch.no_grad():
-                expected = synthesiser(state, _told(synthesiser, state, label, span.stop, frames.shape[1]))
-            objective = objective + alpha * (expected * state).sum() / scans
+        if interface is not None and not is_last:  # after the last stretch there is no future to lose
+            told = _told(interface.synthesiser, state, label, span.stop, frames.shape[1])
+            objective = objective + interface(state, told)
         if not objective.requires_grad:  # nothing is asked of this stretch
             continue
         objective.backward()
-        if synthesiser is not None and span.start > 0:
-            arrived = scans * _grad(inside)  # of one scan's loss: the mean over scans divides by their number
-            said = synthesiser(inside.detach(), _told(synthesiser, inside, label, span.start, frames.shape[1]))
-            ((said - arrived).square().sum() / scans).backward()
+        if interface is not None and span.start > 0:
+            told = _told(interface.synthesiser, inside, label, span.start, frames.shape[1])
+            interface.loss(inside, _grad(inside), told).backward()
     return loss
 
 

@@ -22,6 +22,7 @@ class Synthesiser(nn.Module):
         layers: Hidden layers.
         fan_in: Mossy fibres that a granule cell hears; all by default.
         generator: Draws which.
+        out_dim: Numbers that it puts out; D by default.
     """
 
     heard: Tensor | None
@@ -34,12 +35,13 @@ class Synthesiser(nn.Module):
         layers: int = 1,
         fan_in: int | None = None,
         generator: torch.Generator | None = None,
+        out_dim: int | None = None,
     ) -> None:
         super().__init__()
         inputs = state_dim + ctx_dim
         self.mossy = nn.Linear(inputs, granule)
         self.hidden = nn.ModuleList([nn.Linear(granule, granule) for _ in range(layers - 1)])
-        self.purkinje = nn.Linear(granule, state_dim)
+        self.purkinje = nn.Linear(granule, state_dim if out_dim is None else out_dim)
         nn.init.zeros_(self.purkinje.weight)  # learning starts as truncated back-propagation
         nn.init.zeros_(self.purkinje.bias)
         draw = generator or torch.Generator().manual_seed(0)

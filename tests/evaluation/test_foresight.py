@@ -88,7 +88,5 @@ def test_what_comes_after_the_last_known_volume_does_not_reach_a_forecast(store,
 
 def test_stretches_shorter_than_the_models_past_are_refused(store, carrying, cut):
     scans, found = cut
-    with pytest.raises(
-        DataError, match="30 volumes without a gap, expected at least 32: this model predicts 3"
-    ):
+    with pytest.raises(DataError, match="30 volumes without a gap, expected at least 32: this model predicts 3"):
         region_forecasts(carrying, store, scans, found, [0], 29)
