@@ -100,8 +100,8 @@ def _known(console: Console, pretrained: Pretrained, held: list[str]) -> list[st
     if not (seen := set(held) & set(pretrained.subjects)):
         return []
     sentence = (
-        f"The checkpoint was pretrained on {len(seen)} of the {len(held)} held-out subjects: what its own head "
-        "predicts of them is no held-out skill. Predict scans of another cohort, or pretrain without them."
+        f"The checkpoint has seen {len(seen)} of the {len(held)} held-out subjects, in its training or in the choice "
+        "of its weights: what its own head predicts of them is no held-out skill. Predict another cohort to learn that."
     )
     console.print(f"Warning: {sentence}")
     return [sentence]

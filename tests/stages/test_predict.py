@@ -106,8 +106,8 @@ def test_a_checkpoint_that_learnt_to_predict_is_measured_by_its_own_head(
     at_two = ours.query("horizon == 2 and reference == 'ar'")["skill"].item()
     assert metrics["scores"]["pretrained_over_ar_h2"]["value"] == pytest.approx(at_two)
     assert at_two < 0  # it has learnt nothing, and expects the mean
-    assert "pretrained on 2 of the 2 held-out subjects" in " ".join(capsys.readouterr().err.split())
-    assert "pretrained on 2 of the 2" in metrics["leakage"][0]
+    assert "has seen 2 of the 2 held-out subjects" in " ".join(capsys.readouterr().err.split())
+    assert "has seen 2 of the 2" in metrics["leakage"][0]
 
 
 def test_scans_too_short_are_refused(checkpoint: Path, store: Store, tmp_path: Path) -> None:
