@@ -99,11 +99,11 @@ def skill_by_horizon(table: pd.DataFrame) -> Picture:
 def _table(table: pd.DataFrame) -> Table:
     names = {**CIRCUITS, **REFERENCES}
     rows = []
-    for circuit in dict.fromkeys(table["circuit"]):
+    for circuit in sorted(dict.fromkeys(table["circuit"]), key=lambda name: name in REFERENCES):
         for horizon in sorted(table["horizon"].unique()):
             here = table[(table["circuit"] == circuit) & (table["horizon"] == horizon)]
             scores = [_score(here[here["reference"] == reference]) for reference in REFERENCES]
-            rows.append([names.get(circuit, circuit), str(horizon), *(score.text(3) for score in scores)])
+            rows.append([names[circuit], str(horizon), *(score.text(3) for score in scores)])
     counted = listed(sorted({str(n) for n in table["n"]}))
     return Table(
         caption=f"Skill with 95 % intervals over {counted} held-out subjects; simple models stand beside the circuits.",

@@ -43,6 +43,16 @@ def test_each_predictor_has_a_row_a_horizon_and_none_is_measured_over_itself(run
     assert len(table.rows) == 9
 
 
+def test_a_pretrained_model_stands_before_what_it_is_measured_by(tmp_path: Path) -> None:
+    path = write_predict(tmp_path / "predict")
+    table = pd.read_csv(path / "skill.tsv", sep="\t")
+    own = table[table["circuit"] == "attention"].assign(circuit="pretrained")
+    pd.concat([table, own]).to_csv(path / "skill.tsv", sep="\t", index=False)
+    (shown,) = prediction_section(read_runs([path])[0], "Prediction").tables
+    names = list(dict.fromkeys(row[0] for row in shown.rows))
+    assert names == ["attention", "cerebellum", "pretrained model", "each region's own past (AR)"]
+
+
 def test_the_figure_shows_circuits_alone_and_says_every_value(run: Run) -> None:
     (figure,) = prediction_section(run, "Prediction").pictures
     assert [text.get_text() for text in figure.figure.legends[0].get_texts()] == ["attention", "cerebellum"]
