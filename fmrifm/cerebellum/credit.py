@@ -146,9 +146,12 @@ def _truncated(
     """Stretch by stretch; the state crosses a boundary by its value alone."""
     state, loss = head.recurrence.start(len(frames)), 0.0
     for span in spans:
-        inside = state.detach().requires_grad_()
-        state = head.recurrence.step(encoder(frames[:, span]), inside, there[:, span])
         is_last = span is spans[-1]
+        inside = state.detach().requires_grad_()
+        with torch.set_grad_enabled(is_last or dense or interface is not None):
+            state = head.recurrence.step(encoder(frames[:, span]), inside, there[:, span])
+        if not state.requires_grad:  # nothing is asked of this stretch
+            continue
         objective = state.new_zeros(())
         if is_last or dense:
             asked = lost(state)
@@ -157,8 +160,6 @@ def _truncated(
         if interface is not None and not is_last:  # after the last stretch there is no future to lose
             told = _told(interface.synthesiser, state, label, span.stop, frames.shape[1])
             objective = objective + interface(state, told)
-        if not objective.requires_grad:  # nothing is asked of this stretch
-            continue
         objective.backward()
         if interface is not None and span.start > 0:
             told = _told(interface.synthesiser, inside, label, span.start, frames.shape[1])

@@ -136,7 +136,7 @@ def saved(credit: str, frames: int) -> int:
     return scan_backward(encoder, head, x, there, torch.tensor([0, 1]), credit, horizon=8, **options).peak_saved_bytes
 
 
-@pytest.mark.parametrize("credit", ["gradcache", "tbptt_sg"])
+@pytest.mark.parametrize("credit", ["gradcache", "tbptt", "tbptt_dense", "tbptt_sg"])
 def test_memory_does_not_grow_with_the_scan(credit):
     assert saved(credit, 256) <= 1.05 * saved(credit, 32)
 
