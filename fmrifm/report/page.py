@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from fmrifm.report.circuits import circuit_section
 from fmrifm.report.classification import classification_section
 from fmrifm.report.cohort import cohort_sections
 from fmrifm.report.compared import compared_sections
@@ -22,6 +23,7 @@ _BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
     "compare": ("Trial of masking", trial_section),
     "attribute": ("Regions and systems", regions_section),
     "predict": ("Prediction of the next volumes", prediction_section),
+    "cerebellum": ("Cerebellum", circuit_section),
 }
 """Heading and builder of each stage, in reading order."""
 
@@ -29,9 +31,10 @@ _BUILDERS: dict[str, tuple[str, Callable[[Run, str], Section]]] = {
 def run_page(runs: Sequence[Run]) -> Page:
     """Put together the page over run folders."""
     shown = _without_repeats(runs)
-    cohorts = dict.fromkeys(str(run.cohort.get("name", "unnamed cohort")) for run in runs)
+    read = [run for run in runs if run.stage != "cerebellum"]  # circuits read no scans
+    cohorts = dict.fromkeys(str(run.cohort.get("name", "unnamed cohort")) for run in read)
     return Page(
-        title=listed(list(cohorts)),
+        title=listed(list(cohorts)) or listed([run.name for run in runs]),
         about=list(dict.fromkeys(run.stage for run in runs)),
         banners=banners(runs),
         summary=summary(shown),

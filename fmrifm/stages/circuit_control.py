@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from fmrifm.cerebellum.anticipation import STEPS, Task, floor, learning, motor_task, neurofeedback_task, scanner_noise
 from fmrifm.cerebellum.cfpc import Trace, rms
 from fmrifm.config import CerebellumConfig
-from fmrifm.report.svg import FIRST, INK, MUTED, SECOND, STYLE
+from fmrifm.report.circuits import trial_curves
+from fmrifm.report.svg import FIRST, INK, SECOND, STYLE
 
 MOTOR = (("first-order", "track"), ("underdamped", "reject"), ("inertia", "track"), ("inertia", "reject"))
 NEUROFEEDBACK = "neurofeedback"
 NOISE_SD = 0.5
 _TRIALS = 60
-_COLOURS = {"forward-model trace": (FIRST, "-"), "pure delay": (SECOND, "--"), "no trace": (INK, ":")}
 
 
 class Rule(NamedTuple):
@@ -54,8 +54,9 @@ def control(config: CerebellumConfig, out: Path, say: Callable[[str], None]) -> 
     rng = np.random.default_rng(config.seed)
     summary = pd.DataFrame([*_summary(tasks, found), _in_noise(tasks[NEUROFEEDBACK], rng)])
     summary.to_csv(out / "summary.tsv", sep="\t", index=False)
-    _trials(found).to_csv(out / "trials.tsv", sep="\t", index=False)
-    _draw_learning(tasks, found).savefig(out / "learning.png", dpi=150)
+    trials = _trials(found)
+    trials.to_csv(out / "trials.tsv", sep="\t", index=False)
+    trial_curves(trials, summary).savefig(out / "learning.png", dpi=200)
     _draw_neurofeedback(tasks[NEUROFEEDBACK], found).savefig(out / "neurofeedback.png", dpi=150)
 
 
@@ -99,22 +100,6 @@ def _trials(found: list[Found]) -> pd.DataFrame:
                       "rmse": np.sqrt(np.square(one.errors).mean(axis=1))})
         for one in found
     )  # fmt: skip
-
-
-@matplotlib.rc_context(STYLE)
-def _draw_learning(tasks: dict[str, Task], found: list[Found]) -> Figure:
-    """Error of every trial by rule, one panel a loop."""
-    figure = Figure(figsize=(10, 5.4), layout="constrained")
-    panels = figure.subplots(2, 3).ravel()
-    for axes, (loop, task) in zip(panels, tasks.items(), strict=False):
-        for one in (one for one in found if one.loop == loop):
-            colour, dash = _COLOURS[one.rule]
-            axes.semilogy(np.sqrt(np.square(one.errors).mean(axis=1)), color=colour, ls=dash, lw=1.6, label=one.rule)
-        axes.axhline(floor(task), color=MUTED, lw=1, label="least squares")
-        axes.set(title=loop, xlabel="trial", ylabel="error (root mean square)")
-    panels[-1].axis("off")
-    panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center", title="each at its best step")
-    return figure
 
 
 @matplotlib.rc_context(STYLE)

@@ -6,7 +6,6 @@ drawings.png.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,7 +17,8 @@ from fmrifm.cerebellum.drawing import Learnt, Variant, movements, train
 from fmrifm.cerebellum.recall import digits, order
 from fmrifm.cerebellum.recall import train as train_recall
 from fmrifm.config import CerebellumConfig, Credit
-from fmrifm.report.svg import FIRST, INK, MUTED, SECOND, STYLE
+from fmrifm.report.circuits import learning_curves
+from fmrifm.report.svg import FIRST, MUTED, STYLE
 
 ALONE, WITH = "cortex alone, T = 1", "with cerebellum, T = 1"
 _CREDITS: dict[str, list[tuple[Credit, int]]] = {
@@ -27,8 +27,6 @@ _CREDITS: dict[str, list[tuple[Credit, int]]] = {
     "digits": [("full", 8), ("gradcache", 2), ("tbptt", 2), ("tbptt_dense", 2), ("tbptt_sg", 2)],
 }  # fmt: skip
 """Ways to give credit, and frames of a stretch."""
-_COLOURS = (FIRST, SECOND, INK, MUTED)
-_DASHES = ("-", "--", ":", "-.")
 
 
 def variants(epochs: int) -> dict[str, Variant]:
@@ -52,7 +50,7 @@ def linedraw(config: CerebellumConfig, out: Path, say: Callable[[str], None]) ->
         say(f"{name} ...")
         found[name] = train(variant, range(config.seed, config.seed + config.seeds), config.epochs)
     curves = {name: learnt.error.T.numpy() for name, learnt in found.items()}
-    _write_curves(curves, "error", out)
+    table = _write_curves(curves, "error", out)
     summary = pd.DataFrame(
         {
             "variant": name, "error_median": float(learnt.error[-1].median()),
@@ -62,8 +60,8 @@ def linedraw(config: CerebellumConfig, out: Path, say: Callable[[str], None]) ->
         for name, learnt in found.items()
     )  # fmt: skip
     summary.to_csv(out / "summary.tsv", sep="\t", index=False)
-    shown = {name: curves[name] for name in (ALONE, WITH, "whole graph")}
-    _draw_curves(shown, "squared error", out / "learning.png", logarithmic=True)
+    shown = [ALONE, WITH, "whole graph"]
+    learning_curves(table[table["variant"].isin(shown)]).savefig(out / "learning.png", dpi=200)
     _draw_lines({name: found[name] for name in shown}, out / "drawings.png")
 
 
@@ -78,17 +76,17 @@ def recall(config: CerebellumConfig, out: Path, say: Callable[[str], None]) -> N
             generator = torch.Generator().manual_seed(seed)
             runs.append(train_recall(make(generator), credit, horizon, generator, config.epochs))
         curves[f"{credit}, T = {horizon}"] = np.array(runs)
-    _write_curves(curves, "accuracy", out)
+    table = _write_curves(curves, "accuracy", out)
     summary = pd.DataFrame(
         {"variant": name, "best_mean": runs.max(axis=1).mean(), "best_lowest": runs.max(axis=1).min(),
          "last_mean": runs[:, -1].mean(), "last_lowest": runs[:, -1].min()}
         for name, runs in curves.items()
     )  # fmt: skip
     summary.to_csv(out / "summary.tsv", sep="\t", index=False)
-    _draw_curves(curves, "accuracy", out / "learning.png")
+    learning_curves(table).savefig(out / "learning.png", dpi=200)
 
 
-def _write_curves(curves: Mapping[str, np.ndarray], measure: str, out: Path) -> None:
+def _write_curves(curves: Mapping[str, np.ndarray], measure: str, out: Path) -> pd.DataFrame:
     """Curves of shape (seeds, epochs) as one long table."""
     rows = [
         {"variant": name, "seed": seed, "epoch": epoch + 1, measure: value}
@@ -96,28 +94,9 @@ def _write_curves(curves: Mapping[str, np.ndarray], measure: str, out: Path) -> 
         for seed, run in enumerate(runs)
         for epoch, value in enumerate(run)
     ]
-    pd.DataFrame(rows).to_csv(out / "curves.tsv", sep="\t", index=False)
-
-
-@matplotlib.rc_context(STYLE)
-def _draw_curves(curves: Mapping[str, np.ndarray], measure: str, path: Path, *, logarithmic: bool = False) -> None:
-    """The median over seeds, and all seeds faintly."""
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained")
-    axes = figure.add_subplot()
-    for number, (name, runs) in enumerate(curves.items()):
-        style: dict[str, Any] = {
-            "color": _COLOURS[number % 4],
-            "ls": _DASHES[number // 4 if len(curves) > 4 else number],
-        }
-        passes = np.arange(1, runs.shape[1] + 1)
-        axes.plot(passes, np.median(runs, axis=0), lw=1.8, label=name, **style)
-        axes.plot(passes, runs.T, lw=0.5, alpha=0.3, **style)
-    axes.set(xlabel="pass over the examples", ylabel=f"{measure} (bold: median over seeds)")
-    if logarithmic:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
-    figure.savefig(path, dpi=150)
+    table = pd.DataFrame(rows)
+    table.to_csv(out / "curves.tsv", sep="\t", index=False)
+    return table
 
 
 @matplotlib.rc_context(STYLE)
