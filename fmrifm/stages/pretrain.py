@@ -70,7 +70,7 @@ def pretrain(config: PretrainConfig) -> Path:
                 (("train", train), ("held", held))}  # fmt: skip
         module, data = assemble(store, config, keys["train"], keys["held"])
         describe = _describer(config, store, module.model, keys["train"], subjects=(*train, *held))
-        if resume is None:
+        if resume is None and "mask" in config.objective:  # nothing else reads the prior
             fit_population(module.model, data.train, config.seed)
         if config.model.compile:
             compile_blocks(module.model)

@@ -273,6 +273,7 @@ def test_who_learns_to_predict_is_scored_by_that(pretrain_settings, tmp_path):
     found = load_pretrained(run)
     assert found.objective == "next"
     assert found.model.next is not None
+    assert found.model.prior is None or not found.model.prior.loadings.any()  # nothing would read it
 
 
 def test_both_objectives_train_one_encoder_and_resume(pretrain_settings, tmp_path):
