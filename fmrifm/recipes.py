@@ -4,6 +4,7 @@ A recipe is a YAML file, or the name of one that ships with fmrifm. It holds eit
 of one command, or a section for each of several; options given beside it win.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
@@ -34,6 +35,11 @@ SETTINGS: dict[str, type] = {
 """Every command and the settings that it takes."""
 _POSITIONAL = ("path", "task")
 """`fmrifm info PATH` and `fmrifm cerebellum TASK` take these without a name."""
+_REFUSED = re.compile(
+    r'Parser key "(?P<name>[^"]+)".*?: (?:Expected a |.*?Subtypes: \[)(?P<wanted>.*?)'
+    r"(?:\] Errors: .*Given value: |\. Got value: )(?P<found>.*)"
+)
+"""How jsonargparse says that a value is of a wrong type."""
 
 
 def parse(command: str, words: Sequence[str]) -> Any:
@@ -46,8 +52,9 @@ def parse(command: str, words: Sequence[str]) -> Any:
     try:
         return _settings(command, parser, parser.parse_args(_with_recipe(command, list(words))))
     except ArgumentError as error:
-        said = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(f"{said}. See `fmrifm {command} --help`.") from None
+        raise ConfigError(
+            f"{_plain(' '.join(str(error).split()).rstrip('.'))}. See `fmrifm {command} --help`."
+        ) from None
 
 
 def fill(command: str, recipe: str, options: Mapping[str, Any]) -> Any:
@@ -114,6 +121,18 @@ def _with_recipe(command: str, words: list[str]) -> list[str]:
         del words[position : position + 2]
         recipes += ["--config", yaml.safe_dump(read_recipe(name, command))]
     return recipes + words
+
+
+def _plain(refusal: str) -> str:
+    """Say why a value was refused without Python's words for types."""
+    match = _REFUSED.fullmatch(refusal)
+    if match is None:
+        return refusal
+    wanted = match["wanted"].replace("'>, <", "'> or <").replace("NoneType", "null")
+    wanted = re.sub(r"<class '(\w+)'>", r"\1", wanted)
+    wanted = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", wanted).replace("'", "")
+    name = match["name"] if match["name"] in _POSITIONAL else f"--{match['name']}"
+    return f"{name} is {match['found']}; expected {wanted}"
 
 
 def _is_special(field: "Field[Any]") -> bool:

@@ -199,8 +199,9 @@ def test_the_trainer_keeps_our_default_beside_one_that_is_told() -> None:
     ("words", "said"),
     [
         (["--nonsense", "3"], "unrecognized arguments: --nonsense 3. See `fmrifm pretrain --help`."),
-        (["--masking.kind", "blob"], "Expected a typing.Literal['random', 'tube', 'region', 'system',"),
-        (["--model.width", "ten"], "key \"model.width\": Expected a <class 'int'>. Got value: ten."),
+        (["--masking.kind", "blob"], "--masking.kind is blob; expected one of random, tube, region, system,"),
+        (["--model.width", "ten"], "--model.width is ten; expected int. See `fmrifm pretrain --help`."),
+        (["--model.decoder_width", "ten"], "--model.decoder_width is ten; expected int or null."),
         (["--masking.ratio", "2"], "masking.ratio is 2.0; expected a share between 0 and 1"),
         (["--config", "absent"], "no such file, and no recipe of that name. Recipes that ship: adhd200_random,"),
         (["--config"], "expected one argument"),
