@@ -52,9 +52,7 @@ def parse(command: str, words: Sequence[str]) -> Any:
     try:
         return _settings(command, parser, parser.parse_args(_with_recipe(command, list(words))))
     except ArgumentError as error:
-        raise ConfigError(
-            f"{_plain(' '.join(str(error).split()).rstrip('.'))}. See `fmrifm {command} --help`."
-        ) from None
+        raise ConfigError(f"{_plain(error)}. See `fmrifm {command} --help`.") from None
 
 
 def fill(command: str, recipe: str, options: Mapping[str, Any]) -> Any:
@@ -123,11 +121,12 @@ def _with_recipe(command: str, words: list[str]) -> list[str]:
     return recipes + words
 
 
-def _plain(refusal: str) -> str:
-    """Say why a value was refused without Python's words for types."""
-    match = _REFUSED.fullmatch(refusal)
+def _plain(error: ArgumentError) -> str:
+    """Say a refusal in one line, and that of a value without Python's words for types."""
+    said = " ".join(str(error).split()).rstrip(".")
+    match = _REFUSED.fullmatch(said)
     if match is None:
-        return refusal
+        return said
     wanted = match["wanted"].replace("'>, <", "'> or <").replace("NoneType", "null")
     wanted = re.sub(r"<class '(\w+)'>", r"\1", wanted)
     wanted = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", wanted).replace("'", "")
